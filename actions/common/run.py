@@ -1,0 +1,113 @@
+"""One run's state in the object store: the name of every key, and reads and writes of its small documents.
+
+Used by every action that holds S3 keys. Storage layout: docs/architecture.md.
+"""
+
+import json
+import re
+from typing import Any
+
+from common.errors import ParameterError, RunError
+from common.store import Location, Objects
+
+NAME = re.compile(r"[a-z0-9-]{1,64}")
+
+
+def check_name(name: object) -> str:
+    """Return a run's name; it becomes part of keys, so it may hold nothing but `a-z 0-9 -`."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ParameterError(f"run: got {name!r}, expected 1..64 of a-z, 0-9 and -")
+    return name
+
+
+class Run:
+    """Keys and documents of one run."""
+
+    def __init__(self, objects: Objects, name: str) -> None:
+        self.objects = objects
+        self.name = check_name(name)
+        self.prefix = f"runs/{name}/"
+
+    def at(self, key: str) -> Location:
+        """Return where a key of this run lies."""
+        return Location(self.objects.bucket, self.prefix + key)
+
+    def list(self, folder: str) -> dict[str, int]:
+        """Return {key below the run: size} of all keys in a folder of this run."""
+        found = self.objects.list(self.prefix + folder)
+        return {key.removeprefix(self.prefix): size for key, size in found.items()}
+
+    def find_json(self, key: str) -> Any | None:
+        """Return a document, or None where there is none."""
+        body = self.objects.find(self.at(key))
+        return None if body is None else json.loads(body)
+
+    def create_json(self, key: str, document: object) -> bool:
+        """Write a document unless it exists; return whether this call wrote it."""
+        return self.objects.create(self.at(key), json.dumps(document, indent=1, allow_nan=False).encode())
+
+    def plan(self) -> dict[str, Any]:
+        """Return plan.json; RunError when there is no such run."""
+        plan = self.find_json(PLAN)
+        if plan is None:
+            raise RunError(f"run: got {self.name}, expected an existing run")
+        return dict(plan)
+
+
+PLAN = "plan.json"
+INITIAL = "initial.keras"
+SPLIT = "split.json"
+CANCEL = "cancel.json"
+FINAL = "final.keras"
+HISTORY = "history.csv"
+REPORT = "report.json"
+REPORT_PAGE = "report.html"
+
+
+def shard_key(shard: int, array: str) -> str:
+    """Return the key of array `x` or `y` of a shard."""
+    return f"shards/{shard:02d}/{array}.npy"
+
+
+def part_key(part: str, array: str) -> str:
+    """Return the key of array `x` or `y` of the `test` or `validation` set."""
+    return f"{part}/{array}.npy"
+
+
+def wave_key(wave: int) -> str:
+    """Return the key of a wave's ledger entry."""
+    return f"waves/{wave:06d}.json"
+
+
+def failure_key(number: int) -> str:
+    """Return the key of the n-th recorded failure."""
+    return f"failures/{number:04d}.json"
+
+
+def round_folder(round_: int) -> str:
+    """Return the folder of a round."""
+    return f"rounds/{round_:05d}/"
+
+
+def model_key(round_: int) -> str:
+    """Return the key of the model state that a round >= 1 starts from."""
+    return round_folder(round_) + "model.safetensors"
+
+
+def outer_key(round_: int) -> str:
+    """Return the key of the outer momentum's velocity at the start of a round."""
+    return round_folder(round_) + "outer.safetensors"
+
+
+def state_key(round_: int, lane: int, step: int) -> str:
+    """Return the key of a lane's model state after `step` steps of a round."""
+    return f"{round_folder(round_)}lane-{lane:02d}/step-{step:08d}.safetensors"
+
+
+STATE = re.compile(r"rounds/\d{5}/lane-(\d{2})/step-(\d{8})\.safetensors")
+
+
+def read_state_key(key: str) -> tuple[int, int] | None:
+    """Return (lane, step) of a lane state's key, None for any other key."""
+    match = STATE.fullmatch(key)
+    return (int(match[1]), int(match[2])) if match else None

@@ -1,0 +1,190 @@
+"""The object store of runs: names of all keys, whole-object conditional writes, range reads, presigned URLs.
+
+Used by every action that holds S3 keys; trainers hold none and never import this.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+
+import boto3
+from botocore.client import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.errors import ParameterError, StoreError
+
+URL_SECONDS = 900  # a presigned URL must not outlive its wave by much: activation records keep it
+PART_BYTES = 8 << 20  # S3 refuses multipart parts below 5 MiB
+CONNECTION = ("endpoint", "region", "bucket", "access_key", "secret_key")
+EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+ABSENT = ("NoSuchKey", "404", "NotFound")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A bucket and a key."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def connect(connection: dict[str, str]) -> Any:
+    """Return an S3 client; signature v4 and path addressing, which every S3-compatible server takes."""
+    missing = [name for name in CONNECTION if not connection.get(name)]
+    if missing:
+        raise ParameterError(f"s3: {', '.join(missing)} not set, expected {', '.join(CONNECTION)}")
+    return boto3.client(
+        "s3",
+        endpoint_url=connection["endpoint"],
+        region_name=connection["region"],
+        aws_access_key_id=connection["access_key"],
+        aws_secret_access_key=connection["secret_key"],
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            retries={"max_attempts": 5, "mode": "standard"},
+            connect_timeout=10,
+            read_timeout=60,
+        ),
+    )
+
+
+def locate(text: str, bucket: str) -> Location:
+    """Read `s3://bucket/key`, or a bare key in the default bucket."""
+    match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", text)
+    if match:
+        return Location(match[1], match[2])
+    if "://" in text or text.startswith("/") or not text:
+        raise ParameterError(f"got {text!r}, expected s3://bucket/key or a key in bucket {bucket}")
+    return Location(bucket, text)
+
+
+def error_code(error: ClientError) -> str:
+    """Return S3's code of an error (`NoSuchKey`, or the HTTP status where the answer had no body)."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def sentence(at: Location, error: ClientError | BotoCoreError) -> str:
+    """Say what happened to which object, without the request (which may hold a signature)."""
+    if not isinstance(error, ClientError):
+        return f"{at}: the object store does not answer: {type(error).__name__}"
+    code = error_code(error)
+    if code in ABSENT:
+        return f"{at}: got no such object, expected an existing one"
+    if code == "NoSuchBucket":
+        return f"{at}: got no bucket {at.bucket}, expected an existing one"
+    if code in ("AccessDenied", "403", "Forbidden"):
+        return f"{at}: access denied with the keys of this deployment"
+    return f"{at}: the object store answered {code}: {error.response.get('Error', {}).get('Message', '')}"
+
+
+class Objects:
+    """Objects of any bucket that the connection's keys open; turns the client's errors into sentences."""
+
+    def __init__(self, connection: dict[str, str]) -> None:
+        self.client = connect(connection)
+        self.bucket = connection["bucket"]
+
+    def head(self, at: Location) -> tuple[int, str]:
+        """Return size in bytes and etag; raise StoreError when it cannot be read."""
+        answer = self._call("head_object", at)
+        return int(answer["ContentLength"]), str(answer["ETag"]).strip('"')
+
+    def read(self, at: Location, begin: int = 0, end: int | None = None) -> bytes:
+        """Return bytes begin..end (end not included; None: to the end)."""
+        if end is not None and end <= begin:
+            return b""
+        span = {"Range": f"bytes={begin}-{'' if end is None else end - 1}"} if begin or end is not None else {}
+        return cast(bytes, self._call("get_object", at, **span)["Body"].read())
+
+    def find(self, at: Location) -> bytes | None:
+        """Return a whole object, or None where there is none."""
+        try:
+            return self.read(at)
+        except StoreError as error:
+            if isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in ABSENT:
+                return None
+            raise
+
+    def download(self, at: Location, path: Path) -> None:
+        """Write an object to a file, in parts."""
+        try:
+            self.client.download_file(at.bucket, at.key, str(path))
+        except (ClientError, BotoCoreError) as error:
+            raise StoreError(sentence(at, error)) from error
+
+    def create(self, at: Location, body: bytes) -> bool:
+        """Write a whole object unless the key exists; return whether this call wrote it."""
+        return self._once(at, lambda: self.client.put_object(Bucket=at.bucket, Key=at.key, Body=body, IfNoneMatch="*"))
+
+    def create_from(self, at: Location, parts: Iterator[bytes]) -> bool:
+        """Like create, streaming: `parts` are at least PART_BYTES long but for the last."""
+        first = next(parts, b"")
+        second = next(parts, None)
+        if second is None:
+            return self.create(at, first)
+        upload = self._call("create_multipart_upload", at)["UploadId"]
+        written = False
+        try:
+            done = [self._part(at, upload, number, body) for number, body in enumerate(chain([first, second], parts), 1)]
+            written = self._once(at, lambda: self._complete(at, upload, done))
+        finally:
+            if not written:
+                self.client.abort_multipart_upload(Bucket=at.bucket, Key=at.key, UploadId=upload)
+        return written
+
+    def delete(self, at: Location) -> None:
+        """Delete an object; deleting what is not there is fine."""
+        self._call("delete_object", at)
+
+    def list(self, prefix: str) -> dict[str, int]:
+        """Return {key: size} of all keys of the default bucket below a prefix."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        try:
+            return {item["Key"]: int(item["Size"]) for page in pages for item in page.get("Contents", [])}
+        except (ClientError, BotoCoreError) as error:
+            raise StoreError(sentence(Location(self.bucket, prefix), error)) from error
+
+    def presign_get(self, at: Location) -> str:
+        """Return a URL that reads this one object for URL_SECONDS."""
+        return self._presign("get_object", at)
+
+    def presign_put(self, at: Location) -> str:
+        """Return a URL that creates this one object, once: the condition is part of the signature."""
+        return self._presign("put_object", at, IfNoneMatch="*")
+
+    def _presign(self, method: str, at: Location, **extra: str) -> str:
+        where = {"Bucket": at.bucket, "Key": at.key, **extra}
+        return str(self.client.generate_presigned_url(method, Params=where, ExpiresIn=URL_SECONDS))
+
+    def _part(self, at: Location, upload: str, number: int, body: bytes) -> dict[str, Any]:
+        answer = self._call("upload_part", at, UploadId=upload, PartNumber=number, Body=body)
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def _complete(self, at: Location, upload: str, parts: list[dict[str, Any]]) -> None:
+        self.client.complete_multipart_upload(
+            Bucket=at.bucket, Key=at.key, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+        )
+
+    def _once(self, at: Location, write: Callable[[], object]) -> bool:
+        try:
+            write()
+        except ClientError as error:
+            if error_code(error) in EXISTS:
+                return False
+            raise StoreError(sentence(at, error)) from error
+        except BotoCoreError as error:
+            raise StoreError(sentence(at, error)) from error
+        return True
+
+    def _call(self, method: str, at: Location, **extra: Any) -> Any:
+        try:
+            return getattr(self.client, method)(Bucket=at.bucket, Key=at.key, **extra)
+        except (ClientError, BotoCoreError) as error:
+            raise StoreError(sentence(at, error)) from error
