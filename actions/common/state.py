@@ -1,0 +1,150 @@
+"""A model state as one safetensors file: weights, optimizer slots, counters and how far its lane has come.
+
+Used by the trainer and the evaluator, which hold a whole state in memory, and by the reducer, which reads headers and
+parts of tensors by range and writes a new state piece by piece. It needs neither TensorFlow nor the safetensors
+package: the format is an eight-byte length, a JSON header, and the tensors' bytes one after the other.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import ModelError, StoreError
+
+Tensors = dict[str, NDArray[Any]]
+
+# What a tensor's rule says to the reducer; the moments rules are followed by the partner's name.
+MEAN, KEEP = "mean", "keep"
+MOMENTS_MEAN, MOMENTS_VARIANCE = "moments-mean:", "moments-variance:"
+
+_CODES = {
+    "float64": "F64", "float32": "F32", "float16": "F16",
+    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
+    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+_DTYPES = {code: np.dtype(name).newbyteorder("<") for name, code in _CODES.items()}
+
+
+class Entry(NamedTuple):
+    """One tensor of a header; begin and end are offsets into the file, ready for a range read."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass
+class Progress:
+    """A state's metadata: where it stands, how its tensors are averaged, what its lane has measured in the round."""
+
+    rules: dict[str, str]
+    round: int
+    lane: int
+    step: int
+    examples: int = 0
+    sums: dict[str, list[float]] = field(default_factory=dict)  # name -> [total, count]
+    seconds: float = 0.0
+    activation_seconds: float = 0.0
+    memory: int = 0
+    validation: dict[str, float] | None = None
+    last_lines: str = ""
+
+    def pack(self) -> dict[str, str]:
+        """As strings, which is all that safetensors metadata may hold."""
+        texts = {
+            name: value if isinstance(value, str) else json.dumps(value, sort_keys=True, allow_nan=False)
+            for name, value in vars(self).items()
+        }
+        if self.validation is None:
+            del texts["validation"]
+        return texts
+
+    @classmethod
+    def unpack(cls, metadata: Mapping[str, str]) -> "Progress":
+        """Inverse of pack; fields this class does not know are left out."""
+        known: dict[str, Any] = {name: metadata[name] for name in cls.__dataclass_fields__ if name in metadata}
+        return cls(**{name: text if name == "last_lines" else json.loads(text) for name, text in known.items()})
+
+
+def header_size(data: bytes) -> int:
+    """Bytes from the file's start to its first tensor, read from the first eight."""
+    if len(data) < 8:
+        raise StoreError(f"state: got {len(data)} bytes, expected at least the 8 of a safetensors length")
+    return 8 + int.from_bytes(data[:8], "little")
+
+
+def read_header(data: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Tensors (in the order they lie in the file) and metadata, from a file's first `header_size` bytes or more."""
+    size = header_size(data)
+    if len(data) < size:
+        raise StoreError(f"state: got the first {len(data)} bytes, expected the {size} of its header")
+    header = json.loads(data[8:size])
+    metadata = header.pop("__metadata__", {})
+    tensors = {
+        name: Entry(_DTYPES[e["dtype"]], tuple(e["shape"]), size + e["data_offsets"][0], size + e["data_offsets"][1])
+        for name, e in header.items()
+    }
+    return dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end))), metadata
+
+
+def write_header(tensors: Mapping[str, Entry | NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """The header for tensors of these dtypes and shapes; `read_header` of it says where each tensor's bytes go.
+
+    The layout depends on names, dtypes and shapes alone: wide dtypes first (so that all are aligned), then by name.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    offset = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
+        size = int(np.prod(tensor.shape, dtype=np.int64)) * tensor.dtype.itemsize
+        header[name] = {"dtype": _code(name, tensor.dtype), "shape": list(tensor.shape)}
+        header[name]["data_offsets"] = [offset, offset + size]
+        offset += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def save(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
+    """Write a whole state to a file."""
+    header = write_header(tensors, metadata)
+    entries, _ = read_header(header)
+    with path.open("wb") as file:
+        file.write(header)
+        for name, entry in entries.items():
+            file.write(np.ascontiguousarray(tensors[name], dtype=entry.dtype).tobytes())
+
+
+def load(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """Read a whole state from a file."""
+    data = path.read_bytes()
+    entries, metadata = read_header(data)
+    end = max((entry.end for entry in entries.values()), default=header_size(data))
+    if len(data) != end:
+        raise StoreError(f"state {path.name}: got {len(data)} bytes, expected {end}")
+    tensors = {
+        name: np.frombuffer(data[entry.begin : entry.end], dtype=entry.dtype).reshape(entry.shape)
+        for name, entry in entries.items()
+    }
+    return tensors, metadata
+
+
+def digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """sha256 over the sorted names, dtypes, shapes and bytes: equal digests mean the same state."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(json.dumps([name, _code(name, tensor.dtype), list(tensor.shape)]).encode())
+        total.update(np.ascontiguousarray(tensor).tobytes())
+    return total.hexdigest()
+
+
+def _code(name: str, dtype: np.dtype[Any]) -> str:
+    if dtype.name not in _CODES:
+        raise ModelError(f"tensor {name}: got dtype {dtype.name}, expected one of {', '.join(_CODES)}")
+    return _CODES[dtype.name]
