@@ -32,9 +32,9 @@ class Run:
         """Return where a key of this run lies."""
         return Location(self.objects.bucket, self.prefix + key)
 
-    def list(self, folder: str) -> dict[str, int]:
+    def sizes(self, folder: str) -> dict[str, int]:
         """Return {key below the run: size} of all keys in a folder of this run."""
-        found = self.objects.list(self.prefix + folder)
+        found = self.objects.sizes(self.prefix + folder)
         return {key.removeprefix(self.prefix): size for key, size in found.items()}
 
     def find_json(self, key: str) -> Any | None:

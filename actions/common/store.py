@@ -55,16 +55,6 @@ def connect(connection: dict[str, str]) -> Any:
     )
 
 
-def locate(text: str, bucket: str) -> Location:
-    """Read `s3://bucket/key`, or a bare key in the default bucket."""
-    match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", text)
-    if match:
-        return Location(match[1], match[2])
-    if "://" in text or text.startswith("/") or not text:
-        raise ParameterError(f"got {text!r}, expected s3://bucket/key or a key in bucket {bucket}")
-    return Location(bucket, text)
-
-
 def error_code(error: ClientError) -> str:
     """Return S3's code of an error (`NoSuchKey`, or the HTTP status where the answer had no body)."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -90,6 +80,15 @@ class Objects:
     def __init__(self, connection: dict[str, str]) -> None:
         self.client = connect(connection)
         self.bucket = connection["bucket"]
+
+    def locate(self, text: str) -> Location:
+        """Read `s3://bucket/key`, or a bare key in the default bucket."""
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", text)
+        if match:
+            return Location(match[1], match[2])
+        if "://" in text or text.startswith("/") or not text:
+            raise ParameterError(f"got {text!r}, expected s3://bucket/key or a key in bucket {self.bucket}")
+        return Location(self.bucket, text)
 
     def head(self, at: Location) -> tuple[int, str]:
         """Return size in bytes and etag; raise StoreError when it cannot be read."""
@@ -132,7 +131,9 @@ class Objects:
         upload = self._call("create_multipart_upload", at)["UploadId"]
         written = False
         try:
-            done = [self._part(at, upload, number, body) for number, body in enumerate(chain([first, second], parts), 1)]
+            done = [
+                self._part(at, upload, number, body) for number, body in enumerate(chain([first, second], parts), 1)
+            ]
             written = self._once(at, lambda: self._complete(at, upload, done))
         finally:
             if not written:
@@ -143,13 +144,22 @@ class Objects:
         """Delete an object; deleting what is not there is fine."""
         self._call("delete_object", at)
 
-    def list(self, prefix: str) -> dict[str, int]:
+    def sizes(self, prefix: str) -> dict[str, int]:
         """Return {key: size} of all keys of the default bucket below a prefix."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         try:
             return {item["Key"]: int(item["Size"]) for page in pages for item in page.get("Contents", [])}
         except (ClientError, BotoCoreError) as error:
             raise StoreError(sentence(Location(self.bucket, prefix), error)) from error
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the folders directly below a prefix of the default bucket."""
+        paginator = self.client.get_paginator("list_objects_v2")
+        try:
+            pages = list(paginator.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/"))
+        except (ClientError, BotoCoreError) as error:
+            raise StoreError(sentence(Location(self.bucket, prefix), error)) from error
+        return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
 
     def presign_get(self, at: Location) -> str:
         """Return a URL that reads this one object for URL_SECONDS."""

@@ -1,0 +1,150 @@
+"""The weighted average of the lanes' model states, streamed by ranges; used by the reducer.
+
+Memory does not grow with the model or with the number of lanes: one chunk of one tensor is in memory at a time,
+summed in float64. What happens to a tensor is said by its rule in the state's metadata (common/state.py).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common import state
+from common.errors import RunError
+from common.state import Entry
+
+CHUNK = 1 << 20  # elements: 8 MB of float64
+HEADER_GUESS = 1 << 16  # most headers fit: one read instead of two
+
+Read = Callable[[int, int], bytes]  # begin, end -> those bytes of the file
+Chunk = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A model state that is read by ranges."""
+
+    read: Read
+    tensors: dict[str, Entry]
+    metadata: dict[str, str]
+
+    @property
+    def progress(self) -> state.Progress:
+        """Return what the lane measured of itself."""
+        return state.Progress.unpack(self.metadata)
+
+    def chunk(self, name: str, first: int, last: int) -> Chunk:
+        """Return elements first..last of a tensor, flat."""
+        entry = self.tensors[name]
+        size = entry.dtype.itemsize
+        return np.frombuffer(self.read(entry.begin + first * size, entry.begin + last * size), entry.dtype)
+
+
+def open_lane(read: Read, size: int) -> Lane:
+    """Read a state's header; `size` is the file's length in bytes."""
+    head = read(0, min(HEADER_GUESS, size))
+    if len(head) < state.header_size(head):
+        head = read(0, state.header_size(head))
+    return Lane(read, *state.read_header(head))
+
+
+def check(lanes: Sequence[Lane], weights: Sequence[float]) -> None:
+    """Refuse lanes that cannot be averaged: other tensors, or no weight at all."""
+    if not lanes or len(weights) != len(lanes):
+        raise RunError(f"average: got {len(lanes)} lanes and {len(weights)} weights, expected one weight a lane")
+    if min(weights) < 0 or not np.isfinite(sum(weights)) or sum(weights) <= 0:
+        raise RunError(f"average: got the weights {list(weights)}, expected none below 0 and a sum above 0")
+    first = shapes(lanes[0].tensors)
+    for number, lane in enumerate(lanes):
+        if shapes(lane.tensors) != first:
+            raise RunError(f"average: lane {number} got other tensors than lane 0, expected the same")
+
+
+def shapes(tensors: Mapping[str, Entry]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return {name: (dtype, shape)}."""
+    return {name: (entry.dtype.str, entry.shape) for name, entry in tensors.items()}
+
+
+def averaged(lanes: Sequence[Lane], weights: Sequence[float], rule: str, name: str, first: int, last: int) -> Chunk:
+    """Return elements first..last of a tensor's average in float64, or lane 0's own for the rule `keep`."""
+    if rule == state.KEEP:
+        return lanes[0].chunk(name, first, last)
+    values = (lane.chunk(name, first, last) for lane in lanes)
+    if rule.startswith(state.MOMENTS_VARIANCE):  # of batch norm: as long as the layer has channels, so lists do
+        partner = rule.removeprefix(state.MOMENTS_VARIANCE)
+        return total_variance(list(values), [lane.chunk(partner, first, last) for lane in lanes], weights)
+    return mean(values, weights)
+
+
+def mean(values: Iterable[Chunk], weights: Sequence[float]) -> Chunk:
+    """Return sum(w x) / sum(w): divided last, so that one lane gives itself back exactly."""
+    total: Chunk = np.zeros(1)
+    for value, weight in zip(values, weights, strict=True):
+        total = total + weight * value.astype(np.float64)
+    return total / sum(weights)
+
+
+def total_variance(variances: Sequence[Chunk], means: Sequence[Chunk], weights: Sequence[float]) -> Chunk:
+    """Return the variance of the lanes' samples together: mean of variances + variance of means."""
+    centre = mean(means, weights)
+    spread = [v + (m.astype(np.float64) - centre) ** 2 for v, m in zip(variances, means, strict=True)]
+    return mean(spread, weights)
+
+
+def spans(entry: Entry) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of a tensor's chunks."""
+    count = (entry.end - entry.begin) // entry.dtype.itemsize
+    for first in range(0, count, CHUNK):
+        yield first, min(first + CHUNK, count)
+
+
+def trainable(name: str) -> bool:
+    """Return whether the outer momentum moves a tensor."""
+    return name.startswith("trainable.")
+
+
+def velocity(
+    lanes: Sequence[Lane], weights: Sequence[float], start: Lane, before: Lane | None, momentum: float
+) -> Iterator[bytes]:
+    """Yield the new velocity's file: v = momentum * v + (average - start), of trainable weights only."""
+    check([*lanes, start], [*weights, 0])
+    chosen = {name: entry for name, entry in lanes[0].tensors.items() if trainable(name)}
+    head = state.write_header(chosen, {})
+    yield head
+    for name, entry in state.read_header(head)[0].items():
+        for first, last in spans(entry):
+            moved = averaged(lanes, weights, state.MEAN, name, first, last) - start.chunk(name, first, last)
+            if before:
+                moved += momentum * before.chunk(name, first, last)
+            yield moved.astype(entry.dtype).tobytes()
+
+
+def merged(
+    lanes: Sequence[Lane], weights: Sequence[float], metadata: dict[str, str], start: Lane | None, moved: Lane | None
+) -> Iterator[bytes]:
+    """Yield the file of the next round's start: the average, or start + velocity where there is an outer momentum."""
+    check(lanes, weights)
+    rules = lanes[0].progress.rules
+    head = state.write_header(lanes[0].tensors, metadata)
+    yield head
+    for name, entry in state.read_header(head)[0].items():
+        for first, last in spans(entry):
+            if start and moved and trainable(name):
+                value = start.chunk(name, first, last).astype(np.float64) + moved.chunk(name, first, last)
+            else:
+                value = averaged(lanes, weights, rules[name], name, first, last)
+            yield value.astype(entry.dtype).tobytes()
+
+
+def parts(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in parts of `size` or more, but for the last."""
+    held: list[bytes] = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(map(len, held)) >= size:
+            yield b"".join(held)
+            held = []
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,185 @@
+"""One turn of a run's driver: what came of the last wave, and the next wave, or the end; used by the reducer.
+
+Whatever a wave returned, or however it died, the store decides: a slice whose model state is missing is tried again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from common import ledger, pace, rounds
+from common import run as keys
+from common.errors import RunError
+from common.ledger import Slice, Wave
+from common.plan import Plan, schedule
+from common.rounds import Round
+from common.run import Run
+from common.schedule import stops
+
+POLL_SECONDS = 1.0
+RESERVE_SECONDS = 60.0  # of the reducer's own time, for averages and for the next wave
+SHORT_SECONDS = 60.0  # a round that is expected to take less is saved at its end only
+
+
+@dataclass
+class Turn:
+    """What the composition knows when it calls the reducer."""
+
+    driver: str
+    wave: int | None  # the last wave that this driver started
+    items: list[Any]  # what that wave returned
+    lost: str | None  # why it returned nothing
+    until: float  # epoch seconds at which this activation must have ended
+    limits: pace.Limits
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.now()
+
+
+def take(this: Run, plan: Plan, turn: Turn) -> tuple[Wave | None, bool]:
+    """Close what is whole and write the next wave; return it (None: nothing to start now) and whether work is left."""
+    refuse_cancelled(this)
+    newest = ledger.newest(this)
+    if newest and must_wait(newest, turn):
+        if not wait(this, plan, newest, turn):
+            return None, True
+        newest = ledger.newest(this)
+    found = advance(this, plan, newest.round if newest else 0)
+    if found is None:
+        return None, False
+    return write(this, plan, newest, next_slices(this, plan, found, turn), turn), True
+
+
+def refuse_cancelled(this: Run) -> None:
+    """Raise RunError when somebody has cancelled the run."""
+    if this.find_json(keys.CANCEL) is not None:
+        raise RunError(f"run {this.name} was cancelled")
+
+
+def must_wait(newest: Wave, turn: Turn) -> bool:
+    """Return whether the newest wave may still be running: another driver's, or mine that was lost on the way."""
+    if newest.driver != turn.driver:
+        return True
+    if newest.wave != turn.wave:
+        return False  # written by a twin of this activation that died before the composition could start it
+    return turn.lost is not None and ledger.FORK_FAILED not in turn.lost
+
+
+def wait(this: Run, plan: Plan, newest: Wave, turn: Turn) -> bool:
+    """Wait until a wave's slices are saved, its deadline passed, or it is no longer the newest; False: out of time."""
+    while turn.now() < newest.deadline:
+        found = rounds.look(this, plan, newest.round)
+        whole = not {piece.lane for piece in newest.slices} & {piece.lane for piece in rounds.pending(plan, found)}
+        if whole or found.closed or ledger.find(this, newest.wave + 1):
+            return True
+        if turn.now() > turn.until - RESERVE_SECONDS:
+            return False
+        turn.sleep(POLL_SECONDS)
+    return True
+
+
+def advance(this: Run, plan: Plan, number: int) -> Round | None:
+    """Close every whole round from `number` on; return the first that is not, None when the run is trained."""
+    while found := rounds.current(this, plan, number):
+        if rounds.pending(plan, found):
+            return found
+        rounds.close(this, plan, found)
+        number = found.number
+    return None
+
+
+def next_slices(this: Run, plan: Plan, found: Round, turn: Turn) -> list[Slice]:
+    """Return the slices of the next wave, attempts counted; RunError when one has failed too often."""
+    mine = ledger.find(this, turn.wave) if turn.wave is not None else None
+    reasons = ledger.outcome(mine, turn.items, turn.lost)
+    before = {piece.lane: piece for piece in mine.slices} if mine else {}
+    wanted = rounds.pending(plan, found)[: turn.limits.lanes]
+    return [ledger.retried(piece, before.get(piece.lane), reasons.get(piece.lane), plan["batch"]) for piece in wanted]
+
+
+def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn: Turn) -> Wave | None:
+    """Wait for the throttle and write the next wave's document; None when another driver took its number meanwhile."""
+    forked = turn.lost is not None and ledger.FORK_FAILED in turn.lost
+    turn.sleep(pace.pause(newest, len(wanted), turn.limits, turn.now(), forked))
+    issued = turn.now()
+    late = any(ledger.too_slow(item) for item in turn.items)
+    wave = Wave(
+        wave=newest.wave + 1 if newest else 0,
+        driver=turn.driver,
+        issued=issued,
+        deadline=issued + pace.allowance(expected(this, plan, wanted), newest, late),
+        slices=tuple(wanted),
+        spent=pace.spent(newest, issued) + len(wanted),
+        reducer_seconds=round(issued - turn.started, 3),
+    )
+    return wave if ledger.create(this, wave) else None
+
+
+def expected(this: Run, plan: Plan, wanted: list[Slice]) -> float | None:
+    """Return how many seconds the wave's longest slice should take, by the round before; None in the first round."""
+    number = wanted[0].round
+    if number == 0:
+        return None
+    steps = schedule(plan)
+    lanes = rounds.summaries(this, number)
+    pace_ = max(lane["activation_seconds"] / max(1, lane["step"]) for lane in lanes)
+    return float(pace_ * max(steps.steps(piece.round, piece.lane) - piece.start for piece in wanted))
+
+
+def values(this: Run, plan: Plan, wave: Wave) -> list[dict[str, Any]]:
+    """Return the wave's slices as the trainers take them: numbers and presigned URLs, no key."""
+    allowed = wave.deadline - wave.issued
+    return [
+        value(this, plan, wave, piece, short=allowed <= 2 * SHORT_SECONDS and piece.round > 0) for piece in wave.slices
+    ]
+
+
+def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[str, Any]:
+    """Return one trainer's parameters."""
+    steps = schedule(plan)
+    shard, total = steps.shard(piece.round, piece.lane), steps.steps(piece.round, piece.lane)
+    offered = [total] if short else stops(piece.start, total)
+    if plan["outer_momentum"] and (piece.round, piece.lane, piece.start) == (0, 0, 0):
+        offered = [0, *offered]
+    put = [[step, this.objects.presign_put(this.at(keys.state_key(piece.round, piece.lane, step)))] for step in offered]
+    numbers = {name: plan[name] for name in ("workers", "epochs", "rounds", "batch", "seed", "counts")}
+    return {
+        "run": this.name,
+        "wave": wave.wave,
+        "round": piece.round,
+        "lane": piece.lane,
+        "start": piece.start,
+        "attempt": piece.attempt,
+        "micro": piece.micro,
+        "deadline": wave.deadline,
+        "schedule": numbers,
+        "learning_rate": plan["learning_rate"],
+        "model_sha256": plan["model"]["sha256"],
+        "shard": f"{this.name}/{shard}",
+        "get": readable(this, plan, piece, shard),
+        "put": put,
+    }
+
+
+def readable(this: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:
+    """Return the URLs a slice reads from."""
+    wanted: dict[str, str | None] = {
+        "model": keys.INITIAL,
+        "x": keys.shard_key(shard, "x"),
+        "y": keys.shard_key(shard, "y"),
+        "state": state_before(piece),
+    }
+    if plan["weighting"] == "accuracy":
+        wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in ("x", "y")}
+    return {name: key and this.objects.presign_get(this.at(key)) for name, key in wanted.items()}
+
+
+def state_before(piece: Slice) -> str | None:
+    """Return the key of the state a slice starts from; None: the user's model itself."""
+    if piece.start:
+        return keys.state_key(piece.round, piece.lane, piece.start)
+    return keys.model_key(piece.round) if piece.round else None

@@ -1,0 +1,130 @@
+"""The ledger: one document a wave, written before the wave starts; who drives a run, which slices are tried, how often.
+
+Used by the reducer. A document is created once and never changed; creating it is the lease on its slices until its
+deadline. What a wave achieved is not in it: the store's model states say that.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from common import run as keys
+from common.errors import RunError
+from common.run import Run
+
+ATTEMPTS = 4
+LONGEST_SECONDS = 350.0  # the longest wave: a trainer's 300 s and a join's slack
+MEMORY = "exhausted its memory"
+# The three faces of a killed container that OpenWhisk shows; each may have been lack of memory.
+KILLED = ("exited unexpectedly", "command exited", "did not initialize")
+FORK_FAILED = "Parallel combinator failed to invoke"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One trainer activation to be: a lane's round from step `start` on."""
+
+    round: int
+    lane: int
+    start: int
+    attempt: int = 1
+    micro: int | None = None  # micro-batch size; None: whole batches
+    reason: str | None = None  # why the attempt before this one failed
+
+    def same_work(self, other: "Slice") -> bool:
+        """Return whether both are the same steps of the same lane."""
+        return (self.round, self.lane, self.start) == (other.round, other.lane, other.start)
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One parallel map over slices: a document of the ledger."""
+
+    wave: int
+    driver: str
+    issued: float  # epoch seconds
+    deadline: float
+    slices: tuple[Slice, ...]
+    spent: int  # branches started in `issued`'s minute, this wave's included
+    reducer_seconds: float  # of the activation that wrote it
+
+    @property
+    def round(self) -> int:
+        """The round whose slices these are."""
+        return self.slices[0].round
+
+
+def find(this: Run, wave: int) -> Wave | None:
+    """Return a wave's document, None where there is none."""
+    held = this.find_json(keys.wave_key(wave))
+    if held is None:
+        return None
+    slices = tuple(Slice(**piece) for piece in held.pop("slices"))
+    return Wave(slices=slices, **held)
+
+
+def newest(this: Run) -> Wave | None:
+    """Return the newest wave, None before the first."""
+    waves = [int(match[1]) for key in this.sizes("waves/") if (match := re.fullmatch(r"waves/(\d+)\.json", key))]
+    return find(this, max(waves)) if waves else None
+
+
+def create(this: Run, wave: Wave) -> bool:
+    """Write a wave's document; return False when another driver has taken its number."""
+    return this.create_json(keys.wave_key(wave.wave), asdict(wave))
+
+
+def outcome(mine: Wave | None, items: Sequence[Any], lost: str | None) -> dict[int, str | None]:
+    """Return {lane: why its slice of my last wave failed}; None: it never ran, or was queued too long."""
+    if mine is None:
+        return {}
+    lanes = [piece.lane for piece in mine.slices]
+    if lost is not None or len(items) != len(lanes):
+        reason = (
+            None if lost and FORK_FAILED in lost else lost or f"the wave returned {len(items)} of {len(lanes)} items"
+        )
+        return dict.fromkeys(lanes, reason)
+    longest = mine.deadline - mine.issued >= LONGEST_SECONDS
+    return {lane: failure(item, longest) for lane, item in zip(lanes, items, strict=True)}
+
+
+def failure(item: Any, longest: bool) -> str | None:
+    """Return why a trainer failed, from its item in the wave's result; None when a longer wave may do."""
+    if not isinstance(item, dict):
+        return f"the trainer returned {type(item).__name__}"
+    if too_slow(item):
+        return "the slice ended before its first save step" if longest and not item.get("late") else None
+    return str(item.get("failed") or item.get("error") or "its model state is not in the store")
+
+
+def too_slow(item: Any) -> bool:
+    """Return whether a trainer was queued too long, or ended at its deadline before the first save step."""
+    return isinstance(item, dict) and bool(item.get("late") or ("step" in item and item["step"] == item["start"]))
+
+
+def retried(wanted: Slice, before: Slice | None, reason: str | None, batch: int) -> Slice:
+    """Return the slice to try next: `before` is the same lane's slice of my last wave, `reason` why that one failed."""
+    if before is None:
+        return wanted
+    if not wanted.same_work(before):
+        return replace(wanted, micro=before.micro)
+    if reason is None:
+        return before
+    if before.attempt >= ATTEMPTS:
+        where = f"lane {wanted.lane} of round {wanted.round} at step {wanted.start}"
+        raise RunError(f"{where} failed {before.attempt} times, the last time: {reason}")
+    return replace(before, attempt=before.attempt + 1, reason=reason, micro=smaller(before, reason, batch))
+
+
+def smaller(before: Slice, reason: str, batch: int) -> int | None:
+    """Return the micro-batch to try next: half for lack of memory, or for a second kill of the same slice."""
+    killed_twice = is_kill(reason) and before.reason is not None and is_kill(before.reason)
+    if MEMORY in reason or killed_twice:
+        return max(1, (before.micro or batch) // 2)
+    return before.micro
+
+
+def is_kill(reason: str) -> bool:
+    """Return whether a trainer ended as a killed one does."""
+    return any(face in reason for face in KILLED)

@@ -1,0 +1,62 @@
+"""The throttle: when a wave may start without a 429, and how long it may last; used by the reducer.
+
+Each branch of a wave is a REST invocation of its own: OpenWhisk counts them by the wall-clock minute and by how many
+are in flight.
+"""
+
+import json
+import math
+import urllib.request
+from dataclasses import dataclass
+
+from common.ledger import LONGEST_SECONDS, Wave
+
+RESERVED = 8  # invocations a minute left to people: starting runs, asking for their status
+HELD = 2  # in flight beside the branches: the conductor that joins them, and one more
+FIRST_SECONDS = 120.0  # while nothing has been measured; a slice that is longer saves and goes on in the next wave
+MARGIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the platform allows a namespace: invocations a minute, and in flight at once."""
+
+    per_minute: int
+    at_once: int
+
+    @property
+    def lanes(self) -> int:
+        """The most branches that one wave may have."""
+        return max(1, min(self.at_once - HELD, self.per_minute - RESERVED))
+
+
+def read_limits(host: str) -> Limits:
+    """Ask the platform for its limits; the root document needs no key."""
+    with urllib.request.urlopen(f"{host}/", timeout=10) as answer:
+        limits = json.load(answer)["limits"]
+    return Limits(int(limits["actions_per_minute"]), int(limits["concurrent_actions"]))
+
+
+def spent(newest: Wave | None, now: float) -> int:
+    """Return how many branches of this run the current minute has seen."""
+    return newest.spent if newest and minute(newest.issued) == minute(now) else 0
+
+
+def minute(time: float) -> int:
+    """Return the wall-clock minute, as OpenWhisk counts."""
+    return int(time // 60)
+
+
+def pause(newest: Wave | None, branches: int, limits: Limits, now: float, fork_failed: bool) -> float:
+    """Return seconds to wait before a wave of `branches` may start."""
+    next_minute = 60 * (minute(now) + 1) - now + 0.5
+    full = spent(newest, now) + branches > max(branches, limits.per_minute - RESERVED)
+    return next_minute if full or fork_failed else 0.0
+
+
+def allowance(expected: float | None, newest: Wave | None, late: bool) -> float:
+    """Return how long a wave may last: tight, so that a dead driver is noticed; doubled while slices queue too long."""
+    seconds = FIRST_SECONDS if expected is None else 2 * expected + MARGIN_SECONDS
+    if late and newest:
+        seconds = max(seconds, 2 * (newest.deadline - newest.issued))
+    return math.ceil(min(seconds, LONGEST_SECONDS))

@@ -1,0 +1,152 @@
+"""The parameters of dl-pipeline: type, default, bounds and meaning of each; used by the planner."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import ParameterError
+from common.run import check_name
+
+LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    """Return a reader of whole numbers low..high."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"{low}..{high}")
+        return value
+
+    return read
+
+
+def number(expected: str, fits: Callable[[float], bool]) -> Callable[[object], float]:
+    """Return a reader of finite numbers for which `fits` holds."""
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not fits(value):
+            raise ValueError(expected)
+        return float(value)
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[object], str]:
+    """Return a reader of one of some words."""
+
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError(" or ".join(words))
+        return str(value)
+
+    return read
+
+
+def text(value: object) -> str:
+    """Read an object's address."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("s3://bucket/key or a key")
+    return value
+
+
+def run_name(value: object) -> str:
+    """Read a run's name; `wsk -p run 2026` sends a number."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return check_name(str(value) if is_number else value)
+
+
+def held_out(value: object) -> float | str:
+    """Read a fraction of the training set, or an object's address."""
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise ValueError("a fraction between 0 and 1, or s3://bucket/key")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: how to read it, its default (None: decided from others), and what it means."""
+
+    name: str
+    kind: str
+    read: Callable[[object], Any]
+    default: Any
+    meaning: str
+
+
+PARAMETERS = (
+    Parameter("dataset", "string", text, None, "the .npz to train on, s3://bucket/key; required"),
+    Parameter("model", "string", text, None, "the compiled .keras model to start from, s3://bucket/key; required"),
+    Parameter("config", "string", text, None, "a JSON object in the store that holds any of these parameters"),
+    Parameter("run", "string", run_name, None, "the run's name, 1..64 of a-z, 0-9 and -; default: dataset and time"),
+    Parameter("workers", "integer", whole(1, LANES), 4, "lanes that train side by side, 1..28"),
+    Parameter("epochs", "integer", whole(1, 1000), 1, "passes over the training set, 1..1000"),
+    Parameter("rounds", "integer", whole(1, 100_000), None, "averages in all; a multiple or a divisor of epochs"),
+    Parameter("batch_size", "integer", whole(1, 8192), 64, "the batch one worker would use, 1..8192"),
+    Parameter(
+        "local_batch_size", "integer", whole(1, 8192), None, "a lane's batch; default batch_size / sqrt(workers)"
+    ),
+    Parameter("learning_rate", "float", number("a number above 0", lambda x: x > 0), None, "default: the model's"),
+    Parameter("outer_momentum", "float", number("0 <= x < 1", lambda x: 0 <= x < 1), 0.0, "momentum of averages, 0..1"),
+    Parameter(
+        "weighting",
+        "string",
+        one_of("examples", "uniform", "accuracy"),
+        "examples",
+        "what a lane weighs in the average",
+    ),
+    Parameter("seed", "integer", whole(0, 2**31 - 1), 0, "of the split, the shuffles and dropout, 0..2147483647"),
+    Parameter(
+        "validation", "string", held_out, None, "a fraction of the training set, or an .npz; default: the test set"
+    ),
+)
+
+
+def read(given: dict[str, object]) -> dict[str, Any]:
+    """Return every given parameter, read and checked; ParameterError names the first that does not fit."""
+    known = {parameter.name: parameter for parameter in PARAMETERS}
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        raise ParameterError(f"{unknown[0]}: got an unknown parameter, expected one of {', '.join(known)}")
+    return {name: read_one(known[name], value) for name, value in given.items() if value is not None}
+
+
+def read_one(parameter: Parameter, value: object) -> Any:
+    """Return one parameter's value, or raise ParameterError with what came and what was expected."""
+    try:
+        return parameter.read(value)
+    except ValueError as error:
+        raise ParameterError(f"{parameter.name}: got {shown(value)}, expected {error}") from None
+
+
+def shown(value: object) -> str:
+    """Return a value as a message may hold it: short."""
+    words = repr(value)
+    return words if len(words) <= 60 else words[:57] + "..."
+
+
+def complete(given: dict[str, Any]) -> dict[str, Any]:
+    """Return all parameters of a run: those given, and the defaults that follow from them."""
+    for name in ("dataset", "model"):
+        if name not in given:
+            raise ParameterError(f"{name}: got nothing, expected s3://bucket/key")
+    full = {parameter.name: given.get(parameter.name, parameter.default) for parameter in PARAMETERS}
+    full.pop("config")
+    full.pop("run")
+    full["rounds"] = full["rounds"] or 2 * full["epochs"]
+    if full["local_batch_size"] is None:
+        full["local_batch_size"] = max(1, round(full["batch_size"] / math.sqrt(full["workers"])))
+    check_together(full)
+    return full
+
+
+def check_together(full: dict[str, Any]) -> None:
+    """Refuse parameters that do not fit each other."""
+    rounds, epochs = full["rounds"], full["epochs"]
+    if rounds % epochs and epochs % rounds:
+        raise ParameterError(f"rounds: got {rounds}, expected a multiple or a divisor of epochs ({epochs})")
+    if full["weighting"] == "accuracy" and full["validation"] is None:
+        raise ParameterError("validation: got nothing, expected a fraction or an .npz, as weighting is accuracy")

@@ -1,0 +1,195 @@
+"""The plan of a run: every number that decides its result, fixed once; used by the planner."""
+
+import hashlib
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import keras_file, params, run, shards
+from common.dataset import Dataset, Pair
+from common.errors import DatasetError, ParameterError, RunError, StoreError
+from common.schedule import Schedule
+from common.store import PART_BYTES, Location, Objects
+
+Plan = dict[str, Any]
+VERSION = 1
+
+
+def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any]:
+    """Return the parameters given, those of the `config` object included; a direct one beats it."""
+    direct = params.read(args)
+    if "config" not in direct:
+        return direct
+    at = address(objects, "config", direct["config"])
+    try:
+        held = json.loads(objects.read(at))
+    except ValueError as error:
+        raise ParameterError(f"config: got no JSON at {at} ({error}), expected an object of parameters") from None
+    if not isinstance(held, dict) or "config" in held:
+        raise ParameterError(f"config: got something else at {at}, expected a JSON object of parameters without config")
+    return {**params.read(held), **direct}
+
+
+def address(objects: Objects, name: str, text: str) -> Location:
+    """Return where a parameter's object lies."""
+    try:
+        return objects.locate(text)
+    except ParameterError as error:
+        raise ParameterError(f"{name}: {error}") from None
+
+
+def open_dataset(objects: Objects, name: str, text: str) -> Dataset:
+    """Return the dataset that a parameter names."""
+    at = address(objects, name, text)
+    try:
+        return Dataset(objects, at)
+    except (StoreError, DatasetError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Plan:
+    """Return a new run's plan; every check that headers allow is made here."""
+    full = params.complete(given)
+    dataset = open_dataset(objects, "dataset", full["dataset"])
+    keras = keras_file.read(model, full["model"])
+    train, test, warnings = dataset.training(), dataset.test(), []
+    file = open_dataset(objects, "validation", full["validation"]) if isinstance(full["validation"], str) else None
+    evaluated = [pair for pair in (test, file and file.held_out()) if pair]
+    if not evaluated and not isinstance(full["validation"], float):
+        raise DatasetError(
+            f"dataset: {dataset.at} got no x_test and y_test, expected them, or the parameter validation"
+        )
+    for pair in (train, *evaluated):
+        check_pair(keras, train, pair)
+    if test is None:
+        warnings.append("the dataset has no test set: the metrics are those of the validation set")
+    plan = {
+        "version": VERSION,
+        "run": name,
+        "parameters": full,
+        "dataset": {**identity(dataset), "train": train.as_json(), "test": test and test.as_json()},
+        "validation": file and identity(file),
+        "model": {"sha256": sha256(model), "classes": keras.classes, "loss": keras.loss},
+        **numbers(full, train.x.shape[0]),
+        "evaluate_on": "test" if test else "validation",
+        "created": time.time(),
+        "warnings": warnings,
+    }
+    schedule(plan)  # refuses more rounds a pass than there are batches
+    return plan
+
+
+def identity(dataset: Dataset) -> dict[str, str | int]:
+    """Return what tells a dataset from another under the same name."""
+    return {"bucket": dataset.at.bucket, "key": dataset.at.key, "etag": dataset.etag, "size": dataset.size}
+
+
+def check_pair(keras: keras_file.KerasFile, train: Pair, pair: Pair) -> None:
+    """Refuse a set that the model cannot take, or that differs in shape from the training set."""
+    keras.check_inputs(pair.x.shape[1:])
+    keras.check_labels(pair.y.shape[1:], pair.y.dtype[1:2])
+    if pair.x.shape[1:] != train.x.shape[1:] or pair.y.shape[1:] != train.y.shape[1:]:
+        raise DatasetError(f"{pair.x.name}: got shape {pair.x.shape[1:]}, expected {train.x.shape[1:]} as in training")
+
+
+def numbers(full: dict[str, Any], examples: int) -> dict[str, Any]:
+    """Return the numbers of the schedule, at the plan's top level."""
+    if isinstance(full["validation"], float):
+        examples -= shards.validation_count(examples, full["validation"])
+    if examples < full["workers"]:
+        raise ParameterError(f"workers: got {full['workers']}, expected at most one per training example ({examples})")
+    return {
+        "workers": full["workers"],
+        "epochs": full["epochs"],
+        "rounds": full["rounds"],
+        "batch": full["local_batch_size"],
+        "seed": full["seed"],
+        "learning_rate": full["learning_rate"],
+        "outer_momentum": full["outer_momentum"],
+        "weighting": full["weighting"],
+        "counts": shards.shard_counts(examples, full["workers"]),
+    }
+
+
+def schedule(plan: Plan) -> Schedule:
+    """Return the plan's schedule."""
+    return Schedule(**{name: plan[name] for name in ("workers", "epochs", "rounds", "batch", "seed", "counts")})
+
+
+def sha256(path: Path) -> str:
+    """Return a file's sha256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def default_name(dataset: str, activation: str) -> str:
+    """Return a new run's name: dataset, time, and the activation, so that two starts never meet."""
+    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem.lower())[:32].strip("-")
+    return f"{stem or 'run'}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{activation[:6].lower() or 'x'}"
+
+
+def check_same(plan: Plan, given: dict[str, Any]) -> None:
+    """Refuse to resume a run with other parameters."""
+    full = params.complete(given)
+    for name, value in full.items():
+        if plan["parameters"][name] != value:
+            raise RunError(f"run {plan['run']} exists with {name} {plan['parameters'][name]}, got {value}")
+
+
+def check_unchanged(objects: Objects, plan: Plan) -> None:
+    """Refuse to resume a run whose dataset has been replaced; one that is gone may still be in the shards."""
+    at = Location(plan["dataset"]["bucket"], plan["dataset"]["key"])
+    try:
+        _, etag = objects.head(at)
+    except StoreError:
+        return
+    if etag != plan["dataset"]["etag"]:
+        raise RunError(f"run {plan['run']} exists with another {at} (etag {plan['dataset']['etag']}), got etag {etag}")
+
+
+def settle(objects: Objects, given: dict[str, Any], activation: str) -> Plan:
+    """Make a run's plan, or take up the existing one; leaves plan.json and initial.keras in the store."""
+    name = given.get("run") or default_name(params.complete(given)["dataset"], activation)
+    this = run.Run(objects, name)
+    plan = this.find_json(run.PLAN)
+    if plan:
+        if given.keys() != {"run"}:
+            check_same(plan, given)
+        check_unchanged(objects, plan)
+        if run.INITIAL in this.sizes(run.INITIAL):
+            return dict(plan)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / run.INITIAL
+        fetch_model(objects, (plan["parameters"] if plan else given)["model"], model)
+        plan = plan or create(this, make(objects, given, name, model))
+        if sha256(model) != plan["model"]["sha256"]:
+            raise RunError(f"run {name} exists with another model (sha256 {plan['model']['sha256'][:12]})")
+        objects.create_from(this.at(run.INITIAL), blocks(model))
+    return dict(plan)
+
+
+def fetch_model(objects: Objects, text: str, path: Path) -> None:
+    """Copy the user's model to a file."""
+    at = address(objects, "model", text)
+    try:
+        objects.download(at, path)
+    except StoreError as error:
+        raise StoreError(f"model: {error}") from None
+
+
+def create(this: run.Run, plan: Plan) -> Plan:
+    """Write a plan; where another driver was first, return that one's, if it is the same."""
+    if this.create_json(run.PLAN, plan):
+        return plan
+    first = this.plan()
+    check_same(first, plan["parameters"])
+    return first
+
+
+def blocks(path: Path) -> Any:
+    """Yield a file's content in parts of an upload."""
+    with path.open("rb") as file:
+        while block := file.read(PART_BYTES):
+            yield block

@@ -1,0 +1,124 @@
+"""A round: what its lanes have saved, what is still to do, its closing average; used by reducer and status."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common import averaging, state
+from common import run as keys
+from common.averaging import Lane
+from common.errors import RunError
+from common.ledger import Slice
+from common.plan import Plan, schedule
+from common.run import Run
+from common.store import PART_BYTES
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round as the store shows it: the last saved step of each lane, and whether it is closed."""
+
+    number: int
+    steps: dict[int, int]  # lane -> last saved step, 0 where there is none
+    sizes: dict[tuple[int, int], int]  # (lane, step) -> bytes
+    closed: bool
+
+
+def look(this: Run, plan: Plan, number: int) -> Round:
+    """Read a round's standing with two listings."""
+    sizes = {
+        at: size for key, size in this.sizes(keys.round_folder(number)).items() if (at := keys.read_state_key(key))
+    }
+    steps = {lane: max((s for k, s in sizes if k == lane), default=0) for lane in range(plan["workers"])}
+    closing = keys.model_key(number + 1)
+    return Round(number, steps, sizes, closing in this.sizes(closing))
+
+
+def current(this: Run, plan: Plan, at_least: int) -> Round | None:
+    """Return the first round from `at_least` on that is not closed, None when all are."""
+    for number in range(at_least, plan["rounds"]):
+        found = look(this, plan, number)
+        if not found.closed:
+            return found
+    return None
+
+
+def pending(plan: Plan, found: Round) -> list[Slice]:
+    """Return the slices that the round still needs, one a lane at most."""
+    steps = schedule(plan)
+    return [
+        Slice(found.number, lane, start)
+        for lane, start in found.steps.items()
+        if start < steps.steps(found.number, lane)
+    ]
+
+
+def close(this: Run, plan: Plan, found: Round) -> None:
+    """Average the lanes of a whole round into the next round's start; written last, that object closes the round."""
+    lanes = [reader(this, keys.state_key(found.number, *at), found.sizes[at]) for at in found.steps.items()]
+    weights = lane_weights(plan, lanes)
+    start, moved = None, None
+    if plan["outer_momentum"]:
+        start, moved = starting(this, found), velocity(this, plan, found, lanes, weights)
+    metadata = {"round": str(found.number + 1), "lanes": json.dumps(summary(lanes, weights))}
+    pieces = averaging.merged(lanes, weights, metadata, start, moved)
+    this.objects.create_from(this.at(keys.model_key(found.number + 1)), averaging.parts(pieces, PART_BYTES))
+
+
+def velocity(this: Run, plan: Plan, found: Round, lanes: Sequence[Lane], weights: Sequence[float]) -> Lane:
+    """Write the outer momentum's velocity of a round and return it."""
+    after = keys.outer_key(found.number + 1)
+    before = reader(this, keys.outer_key(found.number)) if found.number else None
+    pieces = averaging.velocity(lanes, weights, starting(this, found), before, plan["outer_momentum"])
+    this.objects.create_from(this.at(after), averaging.parts(pieces, PART_BYTES))
+    return reader(this, after)
+
+
+def starting(this: Run, found: Round) -> Lane:
+    """Return the state that a round's lanes started from; of the first round, as lane 0 saved it."""
+    return reader(this, keys.model_key(found.number) if found.number else keys.state_key(0, 0, 0))
+
+
+def reader(this: Run, key: str, size: int | None = None) -> Lane:
+    """Open a state of the run for reads by range."""
+    at = this.at(key)
+    if size is None:
+        size, _ = this.objects.head(at)
+    return averaging.open_lane(lambda begin, end: this.objects.read(at, begin, end), size)
+
+
+def lane_weights(plan: Plan, lanes: Sequence[Lane]) -> list[float]:
+    """Return what each lane weighs in the average."""
+    if plan["weighting"] == "uniform":
+        return [1.0] * len(lanes)
+    if plan["weighting"] == "examples":
+        return [float(lane.progress.examples) for lane in lanes]
+    return [accuracy(lane.progress) for lane in lanes]
+
+
+def accuracy(progress: state.Progress) -> float:
+    """Return a lane's validation accuracy."""
+    if not progress.validation or "accuracy" not in progress.validation:
+        raise RunError(f"lane {progress.lane}: got no validation accuracy, expected one as weighting is accuracy")
+    return progress.validation["accuracy"]
+
+
+def summary(lanes: Sequence[Lane], weights: Sequence[float]) -> list[dict[str, Any]]:
+    """Return what is kept of each lane's round: examples, sums, seconds, memory, weight."""
+    kept = ("lane", "step", "examples", "sums", "seconds", "activation_seconds", "memory", "validation")
+    rows = [{name: getattr(lane.progress, name) for name in kept} for lane in lanes]
+    return [{**row, "weight": weight} for row, weight in zip(rows, weights, strict=True)]
+
+
+def summaries(this: Run, number: int) -> list[dict[str, Any]]:
+    """Return what the lanes of the round before `number` measured; kept in the state that closed it."""
+    return list(json.loads(reader(this, keys.model_key(number)).metadata["lanes"]))
+
+
+def metrics(lanes: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the lanes' training loss and metrics together: totals over counts."""
+    sums = [lane["sums"] for lane in lanes]
+    return {
+        name: sum(lane[name][0] for lane in sums) / max(1.0, sum(lane[name][1] for lane in sums)) for name in sums[0]
+    }

@@ -1,0 +1,18 @@
+"""Planner: checks every parameter of dl-pipeline and fixes the run's plan, or takes up an existing run."""
+
+import os
+from typing import Any
+
+from common import plan, run
+from common.store import Objects
+
+
+def main(args: dict[str, Any]) -> dict[str, Any]:
+    """Return the run's name and a token of this invocation, which drives the run from here on."""
+    objects = Objects(args.pop("s3", {}))
+    activation = os.environ.get("__OW_ACTIVATION_ID", "")
+    given = plan.given_parameters(objects, args)
+    settled = plan.settle(objects, given, activation)
+    this = run.Run(objects, settled["run"])
+    objects.delete(this.at(run.CANCEL))
+    return {"run": this.name, "driver": activation}

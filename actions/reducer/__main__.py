@@ -1,0 +1,26 @@
+"""Reducer: averages a whole round and writes the next wave; called before each wave, and once more to see the end."""
+
+import os
+import time
+from typing import Any
+
+from common import drive, pace
+from common.run import Run
+from common.store import Objects
+
+
+def main(args: dict[str, Any]) -> dict[str, Any]:
+    """Return the next wave's slices (`value`, maybe none yet) and whether the run is still `pending`."""
+    this = Run(Objects(args["s3"]), args["run"])
+    turn = drive.Turn(
+        driver=args.get("driver", ""),
+        wave=args.get("wave"),
+        items=args.get("items") or [],
+        lost=None if args.get("lost") is None else str(args["lost"]),
+        until=float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000,
+        limits=pace.read_limits(os.environ["__OW_API_HOST"]),
+    )
+    plan = this.plan()
+    wave, pending = drive.take(this, plan, turn)
+    value = drive.values(this, plan, wave) if wave else []
+    return {"run": this.name, "pending": pending, "wave": wave.wave if wave else turn.wave, "value": value}

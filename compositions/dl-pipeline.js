@@ -1,0 +1,21 @@
+// The main job: plan, split, train, evaluate. Whatever fails is recorded in the run's state and ends the pipeline.
+const composer = require('openwhisk-composer')
+
+module.exports = composer.let({ run: null, driver: null },
+  composer.try(
+    composer.sequence(
+      '/_/dl/planner',
+      p => { run = p.run; driver = p.driver },
+      composer.dowhile(
+        composer.sequence(() => ({ run }), composer.retry(2, '/_/dl/splitter')),
+        p => p.pending),
+      p => ({ wave: null }),
+      composer.dowhile(
+        composer.sequence(p => ({ run, driver, wave: p.wave, items: p.items, lost: p.lost }), '/_/dl/train'),
+        p => p.pending),
+      () => ({ run }),
+      composer.retry(2, '/_/dl/evaluator')),
+    composer.sequence(
+      p => ({ run, failure: p.error }),
+      '/_/dl/status',
+      p => ({ error: p.failure }))))

@@ -1,0 +1,126 @@
+"""The reducer's arithmetic against numpy: different states and unequal weights in every lane."""
+
+import json
+
+import numpy as np
+import pytest
+from common import averaging, state
+from common.errors import RunError
+from hypothesis import given
+from hypothesis import strategies as st
+
+RULES = {
+    "trainable.0000.kernel": "mean",
+    "trainable.0001.scalar": "mean",
+    "weight.0002.mean": "moments-mean:weight.0003.variance",
+    "weight.0003.variance": "moments-variance:weight.0002.mean",
+    "optimizer.0000.iteration": "keep",
+    "seed.0000.state": "keep",
+}
+
+
+def tensors(seed):
+    random = np.random.default_rng(seed)
+    return {
+        "trainable.0000.kernel": random.normal(size=(7, 5)).astype(np.float32),
+        "trainable.0001.scalar": np.float32(random.normal()).reshape(()),
+        "weight.0002.mean": random.normal(size=3).astype(np.float32),
+        "weight.0003.variance": random.uniform(1, 2, size=3).astype(np.float32),
+        "optimizer.0000.iteration": np.int64(100 + seed).reshape(()),
+        "seed.0000.state": np.array([seed, 7], np.uint32),
+    }
+
+
+def lane(values, path, **progress):
+    state.save(path, values, state.Progress(rules=RULES, round=0, lane=0, step=1, **progress).pack())
+    body = path.read_bytes()
+    return averaging.open_lane(lambda begin, end: body[begin:end], len(body))
+
+
+def read(pieces, path):
+    path.write_bytes(b"".join(pieces))
+    return state.load(path)
+
+
+def test_four_lanes_of_unequal_counts_equal_numpys_average(tmp_path):
+    values = [tensors(seed) for seed in range(4)]
+    lanes = [lane(value, tmp_path / f"{seed}") for seed, value in enumerate(values)]
+    weights = [3.0, 10.0, 1.0, 86.0]
+    got, metadata = read(averaging.merged(lanes, weights, {"round": "1"}, None, None), tmp_path / "out")
+    assert metadata == {"round": "1"}
+    for name in ("trainable.0000.kernel", "trainable.0001.scalar", "weight.0002.mean"):
+        expected = np.average([value[name].astype(np.float64) for value in values], axis=0, weights=weights)
+        np.testing.assert_allclose(got[name], expected, rtol=1e-6)
+        assert got[name].dtype == np.float32 and got[name].shape == values[0][name].shape
+    np.testing.assert_array_equal(got["optimizer.0000.iteration"], 100)
+    np.testing.assert_array_equal(got["seed.0000.state"], [0, 7])
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 1000))
+def test_merged_moments_are_those_of_the_samples_together(counts, seed):
+    random = np.random.default_rng(seed)
+    samples = [random.normal(lane, 1 + lane, size=(count, 3)) for lane, count in enumerate(counts)]
+    means, variances = [s.mean(axis=0) for s in samples], [s.var(axis=0) for s in samples]
+    together = np.concatenate(samples)
+    np.testing.assert_allclose(averaging.mean(means, counts), together.mean(axis=0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        averaging.total_variance(variances, means, counts), together.var(axis=0), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_one_lane_gives_itself_back_exactly(tmp_path):
+    values = tensors(3)
+    got, _ = read(averaging.merged([lane(values, tmp_path / "0")], [12345.0], {}, None, None), tmp_path / "out")
+    assert state.digest(got) == state.digest(values)
+
+
+def test_outer_momentum_moves_trainable_weights_only(tmp_path):
+    values, weights = [tensors(seed) for seed in range(3)], [1.0, 2.0, 4.0]
+    lanes = [lane(value, tmp_path / f"{seed}") for seed, value in enumerate(values)]
+    begin, old = tensors(8), {name: tensors(9)[name] for name in RULES if name.startswith("trainable.")}
+    start, before = lane(begin, tmp_path / "start"), lane(old, tmp_path / "before")
+    moved, _ = read(averaging.velocity(lanes, weights, start, before, 0.5), tmp_path / "outer")
+    assert sorted(moved) == sorted(old)
+    outer = lane(moved, tmp_path / "moved")
+    got, _ = read(averaging.merged(lanes, weights, {}, start, outer), tmp_path / "out")
+    for name in old:
+        average = np.average([value[name].astype(np.float64) for value in values], axis=0, weights=weights)
+        velocity = 0.5 * old[name] + (average - begin[name])
+        np.testing.assert_allclose(moved[name], velocity, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(got[name], begin[name] + velocity, rtol=1e-5, atol=1e-6)
+    mean = np.average([value["weight.0002.mean"] for value in values], axis=0, weights=weights)
+    np.testing.assert_allclose(got["weight.0002.mean"], mean, rtol=1e-6)
+
+
+def test_chunks_and_parts_give_the_same_bytes(tmp_path, monkeypatch):
+    lanes = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
+    whole = b"".join(averaging.merged(lanes, [1, 2], {}, None, None))
+    monkeypatch.setattr(averaging, "CHUNK", 4)
+    pieces = list(averaging.parts(averaging.merged(lanes, [1, 2], {}, None, None), 100))
+    assert b"".join(pieces) == whole
+    assert all(len(piece) >= 100 for piece in pieces[:-1])
+
+
+def test_a_long_header_is_read_in_a_second_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(averaging, "HEADER_GUESS", 16)
+    assert lane(tensors(1), tmp_path / "x").progress.rules == RULES
+
+
+@pytest.mark.parametrize("weights", [[0.0, 0.0], [1.0], [-1.0, 2.0], [float("nan"), 1.0]])
+def test_weights_that_cannot_weigh_are_refused(tmp_path, weights):
+    lanes = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
+    with pytest.raises(RunError, match="average: got"):
+        list(averaging.merged(lanes, weights, {}, None, None))
+
+
+def test_other_tensors_are_refused(tmp_path):
+    other = {**tensors(1), "trainable.0000.kernel": np.zeros((2, 2), np.float32)}
+    lanes = [lane(tensors(0), tmp_path / "0"), lane(other, tmp_path / "1")]
+    with pytest.raises(RunError, match="lane 1 got other tensors than lane 0"):
+        list(averaging.merged(lanes, [1, 1], {}, None, None))
+
+
+def test_metadata_survives(tmp_path):
+    one = lane(tensors(0), tmp_path / "0", examples=5, sums={"loss": [2.0, 5.0]})
+    _, metadata = read(averaging.merged([one], [1], {"lanes": json.dumps([1])}, None, None), tmp_path / "out")
+    assert json.loads(metadata["lanes"]) == [1]

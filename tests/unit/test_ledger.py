@@ -1,0 +1,71 @@
+"""Attempts and micro-batches: what the reducer does next for each way a slice can end."""
+
+import pytest
+from common import ledger
+from common.errors import RunError
+from common.ledger import Slice, Wave
+
+KILL = "The action did not produce a valid response and exited unexpectedly."
+MEMORY = "The action exhausted its memory and was aborted."
+
+
+def wave(*slices, seconds=100.0):
+    return Wave(4, "me", 1000.0, 1000.0 + seconds, slices or (Slice(2, 0, 0), Slice(2, 1, 0)), 2, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("items", "lost", "expected"),
+    [
+        ([{"failed": KILL}, {"step": 9, "start": 0}], None, {0: KILL, 1: "its model state is not in the store"}),
+        ([{"late": True, "step": 0, "start": 0}, {"error": "x"}], None, {0: None, 1: "x"}),
+        ([{"step": 0, "start": 0}, "word"], None, {0: None, 1: "the trainer returned str"}),
+        (
+            [{"step": 1, "start": 0}],
+            None,
+            dict.fromkeys((0, 1), "the wave returned 1 of 2 items"),
+        ),
+        ([], "Parallel combinator failed to invoke a composition at AST node root", {0: None, 1: None}),
+        ([], "Internal error: redis", {0: "Internal error: redis", 1: "Internal error: redis"}),
+    ],
+)
+def test_why_each_slice_of_the_last_wave_failed(items, lost, expected):
+    assert ledger.outcome(wave(), items, lost) == expected
+
+
+def test_a_driver_that_has_started_no_wave_counts_none():
+    assert ledger.outcome(None, [], None) == {}
+
+
+def test_a_slice_that_saves_nothing_in_the_longest_wave_has_failed():
+    items = [{"step": 0, "start": 0}, {"late": True, "step": 0, "start": 0}]
+    found = ledger.outcome(wave(seconds=350), items, None)
+    assert found == {0: "the slice ended before its first save step", 1: None}
+
+
+@pytest.mark.parametrize(
+    ("before", "reason", "attempt", "micro"),
+    [
+        (Slice(2, 0, 0), KILL, 2, None),
+        (Slice(2, 0, 0, 2, None, KILL), "command exited", 3, 16),
+        (Slice(2, 0, 0, 3, 16, KILL), KILL, 4, 8),
+        (Slice(2, 0, 0, 2, None, "ValueError"), KILL, 3, None),
+        (Slice(2, 0, 0), MEMORY, 2, 16),
+        (Slice(2, 0, 0, 2, 1, KILL), MEMORY, 3, 1),
+        (Slice(2, 0, 0), "ValueError: x", 2, None),
+        (Slice(2, 0, 0), None, 1, None),
+    ],
+)
+def test_the_next_attempt(before, reason, attempt, micro):
+    found = ledger.retried(Slice(2, 0, 0), before, reason, batch=32)
+    assert (found.attempt, found.micro) == (attempt, micro)
+
+
+def test_progress_starts_a_new_count_and_keeps_the_micro_batch():
+    before = Slice(2, 0, 0, 3, 16, KILL)
+    assert ledger.retried(Slice(2, 0, 64), before, KILL, 32) == Slice(2, 0, 64, 1, 16)
+    assert ledger.retried(Slice(3, 0, 0), before, None, 32) == Slice(3, 0, 0, 1, 16)
+
+
+def test_the_fourth_failure_ends_the_run_with_its_cause():
+    with pytest.raises(RunError, match=r"^lane 1 of round 2 at step 7 failed 4 times, the last time: boom$"):
+        ledger.retried(Slice(2, 1, 7), Slice(2, 1, 7, 4), "boom", 32)
