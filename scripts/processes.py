@@ -1,0 +1,97 @@
+"""Processes that outlive the shell that started them; used by services and local_platform.
+
+Each leads a session of its own. It is known again by pid and start time, so that a reused pid is never taken for it.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PAUSE = 0.02
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A started process; `started` is its start time in clock ticks since boot."""
+
+    pid: int
+    started: int
+
+    def alive(self) -> bool:
+        """Tell whether this very process still runs (a zombie does not)."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        return _start_time(self.pid) == self.started
+
+    def stop(self, patience: float) -> None:
+        """End the process and its whole group: SIGTERM, and SIGKILL to what is left after `patience` seconds."""
+        if not self.alive():
+            return
+        _signal_group(self.pid, signal.SIGTERM)
+        if not _wait(lambda: not self.alive(), patience):
+            _signal_group(self.pid, signal.SIGKILL)
+            _wait(lambda: not self.alive(), 5)
+        _signal_group(self.pid, signal.SIGKILL)
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
+    """Start a command detached, its output appended to `log` (0600)."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawn(
+        command[0],
+        list(command),
+        dict(environment),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    return Process(pid, _start_time(pid) or 0)
+
+
+def working_in(folder: Path) -> list[Process]:
+    """Find the processes whose working directory is inside `folder`: containers that their parent left behind."""
+    found = []
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").readlink().is_relative_to(folder):
+                    found.append(Process(int(entry.name), _start_time(int(entry.name)) or 0))
+    return found
+
+
+def kill(process: Process) -> None:
+    """End one process at once."""
+    if process.alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, number)
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
+def _start_time(pid: int) -> int | None:
+    try:
+        text = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])

