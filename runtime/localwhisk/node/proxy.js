@@ -65,7 +65,8 @@ function setEnvironment (prefix, variables) {
 
 function loadSource (code, name) {
   // The action shall see require, module and exports, and nothing of this file.
-  const load = new Function('require', 'module', 'exports', `${code}\nreturn typeof ${name} === 'undefined' ? (module.exports.${name} ?? exports.${name}) : ${name}`) // eslint-disable-line no-new-func
+  const source = `${code}\ntry { return ${name} } catch (error) { return module.exports.${name} }`
+  const load = new Function('require', 'module', 'exports', source) // eslint-disable-line no-new-func
   const module = { exports: {} }
   return assertFunction(load(require, module, module.exports), name)
 }
