@@ -25,6 +25,8 @@ def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any
     at = address(objects, "config", direct["config"])
     try:
         held = json.loads(objects.read(at))
+    except StoreError as error:
+        raise StoreError(f"config: {error}") from None
     except ValueError as error:
         raise ParameterError(f"config: got no JSON at {at} ({error}), expected an object of parameters") from None
     if not isinstance(held, dict) or "config" in held:

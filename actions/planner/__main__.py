@@ -9,9 +9,9 @@ from common.store import Objects
 
 def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return the run's name and a token of this invocation, which drives the run from here on."""
-    objects = Objects(args.pop("s3", {}))
+    objects = Objects(args["s3"])
     activation = os.environ.get("__OW_ACTIVATION_ID", "")
-    given = plan.given_parameters(objects, args)
+    given = plan.given_parameters(objects, {name: value for name, value in args.items() if name != "s3"})
     settled = plan.settle(objects, given, activation)
     this = run.Run(objects, settled["run"])
     objects.delete(this.at(run.CANCEL))

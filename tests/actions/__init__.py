@@ -1,0 +1,1 @@
+"""Tests of each action by its main."""

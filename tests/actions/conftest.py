@@ -1,0 +1,91 @@
+"""What the actions' tests share: a small dataset and a model's file in a real object store, and the actions by name."""
+
+import importlib.util
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ACTIONS = Path(__file__).resolve().parents[2] / "actions"
+
+
+def load(name):
+    """Import an action as a module of its own name, as its container does."""
+    spec = importlib.util.spec_from_file_location(f"{name}__", ACTIONS / name / "__main__.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def action():
+    """Give an action's `main` by name."""
+    return lambda name: load(name).main
+
+
+def arrays(train=200, test=40, classes=5):
+    """Return a dataset whose examples are all different."""
+    random = np.random.default_rng(0)
+    return {
+        "x_train": random.integers(0, 256, (train, 8, 8), np.uint8),
+        "y_train": (np.arange(train) % classes).astype(np.uint8),
+        "x_test": random.integers(0, 256, (test, 8, 8), np.uint8),
+        "y_test": (np.arange(test) % classes).astype(np.uint8),
+    }
+
+
+def npz(**values):
+    """Return an .npz file's bytes."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **values)
+    return file.getvalue()
+
+
+def keras_file(shape=(8, 8), units=5, loss="sparse_categorical_crossentropy", **changes):
+    """Return a `.keras` file's bytes as far as the planner reads them; its weights are no weights."""
+    layers = [
+        {"module": "keras.layers", "class_name": "InputLayer", "config": {"name": "i", "batch_shape": [None, *shape]}},
+        {"module": "keras.layers", "class_name": "Flatten", "config": {"name": "f"}},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": units}},
+    ]
+    config = {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {"layers": layers},
+        "compile_config": {"optimizer": {"module": "keras.optimizers", "class_name": "Adam"}, "loss": loss},
+        **changes,
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", b"weights")
+    return file.getvalue()
+
+
+@pytest.fixture
+def put(s3):
+    """Give a function that writes an object and returns its address."""
+
+    def write(key, body):
+        s3.client.put_object(Bucket=s3.bucket, Key=key, Body=body)
+        return f"s3://{s3.bucket}/{key}"
+
+    return write
+
+
+@pytest.fixture
+def given(s3, put, request):
+    """Give valid parameters of a run of this test's own name, dataset and model in place."""
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())[-60:].strip("-")
+    return {
+        "s3": s3.params,
+        "run": name,
+        "dataset": put(f"data/{name}.npz", npz(**arrays())),
+        "model": put(f"data/{name}.keras", keras_file()),
+        "workers": 3,
+        "epochs": 2,
+        "batch_size": 16,
+    }

@@ -1,0 +1,168 @@
+"""Every bad input is refused by planner or splitter, before the first wave, in one sentence that says what came."""
+
+import json
+
+import numpy as np
+import pytest
+from common.errors import DlError
+
+from .conftest import arrays, keras_file, npz
+
+
+def without(name):
+    held = arrays()
+    del held[name]
+    return held
+
+
+def changed(name, value):
+    return {**arrays(), name: value}
+
+
+def with_nan(name):
+    values = np.ones((200, 8, 8), np.float64)
+    values[17, 3, 3] = np.nan
+    return changed(name, values)
+
+
+PARAMETERS = [
+    ("workers", 0, "workers: got 0, expected 1..28"),
+    ("workers", 40, "workers: got 40, expected 1..28"),
+    ("workers", "four", "workers: got 'four', expected 1..28"),
+    ("run", "../x", "run: got '../x', expected 1..64 of a-z, 0-9 and -"),
+    ("run", "Ünïcode", "run: got 'Ünïcode', expected 1..64 of a-z, 0-9 and -"),
+    ("wrokers", 4, "wrokers: got an unknown parameter, expected one of dataset"),
+    ("$composer", {"state": 1}, "$composer: got an unknown parameter, expected one of dataset"),
+    ("__ow_headers", {"authorization": "x"}, "__ow_headers: got an unknown parameter, expected one of dataset"),
+    ("dataset", None, "dataset: got nothing, expected s3://bucket/key"),
+    (
+        "dataset",
+        "s3://openwhisk-dl/data/none.npz",
+        "dataset: s3://openwhisk-dl/data/none.npz: got no such object, expected an existing one",
+    ),
+    ("dataset", "s3://nowhere/mnist.npz", "dataset: s3://nowhere/mnist.npz: got no"),
+    (
+        "dataset",
+        "file:///etc/passwd",
+        "dataset: got 'file:///etc/passwd', expected s3://bucket/key or a key in bucket openwhisk-dl",
+    ),
+    (
+        "model",
+        "s3://openwhisk-dl/data/none.keras",
+        "model: s3://openwhisk-dl/data/none.keras: got no such object, expected an existing one",
+    ),
+    (
+        "config",
+        "s3://openwhisk-dl/none.json",
+        "config: s3://openwhisk-dl/none.json: got no such object, expected an existing one",
+    ),
+    (
+        "validation",
+        "s3://openwhisk-dl/none.npz",
+        "validation: s3://openwhisk-dl/none.npz: got no such object, expected an existing one",
+    ),
+    ("rounds", 3, "rounds: got 3, expected a multiple or a divisor of epochs (2)"),
+    ("rounds", 2000, "rounds: got 2000 (1000 a pass), expected at most one a batch: 16 for 2 epochs of 8 batches of 9"),
+    ("learning_rate", -1, "learning_rate: got -1, expected a number above 0"),
+    ("weighting", "accuracy", "validation: got nothing, expected a fraction or an .npz, as weighting is accuracy"),
+]
+
+DATASETS = [
+    (b"not a zip", "File is not a zip file"),
+    (npz(**arrays())[:5000], "File is not a zip file"),
+    (npz(**without("y_train")), "got the arrays x_test, x_train, y_test, expected x_train and y_train, or x and y"),
+    (npz(**without("x_test")), "got no x_test and y_test, expected them, or the parameter validation"),
+    (npz(**changed("y_train", np.array([{}] * 200, object))), "y_train got dtype object (pickled objects), expected"),
+    (npz(**changed("x_train", np.array(["a"] * 200))), "x_train got dtype <U1 (no numbers), expected numbers"),
+    (npz(**changed("y_train", np.zeros(199, np.uint8))), "x_train got 200 examples and y_train 199, expected as many"),
+    (npz(**changed("x_train", np.zeros((0, 8, 8)))), "x_train got shape (0, 8, 8), expected at least one example"),
+    (npz(**changed("x_train", np.zeros((8, 8, 200)).T)), "x_train got Fortran order, expected C order"),
+    (npz(**changed("x_train", np.zeros((200, 9, 9)))), "its input is (8, 8), expected (9, 9) as in the dataset"),
+    (npz(**changed("y_train", np.zeros(200, np.float32))), "expected class numbers as labels, got shape (), kind f"),
+    (
+        npz(**{**arrays(), "x_train": np.zeros((2, 8, 8)), "y_train": np.zeros(2, np.uint8)}),
+        "workers: got 3, expected at",
+    ),
+    (npz(**with_nan("x_train")), "x_train: example 17 got NaN or infinity, expected finite numbers"),
+    (
+        npz(**changed("y_train", np.full(200, 9, np.uint8))),
+        "y_train: got labels 9..9, expected 0..4 as the model gives",
+    ),
+    (npz(**changed("y_test", np.full(40, 9, np.uint8))), "y_test: got labels 9..9, expected 0..4 as the model gives"),
+    (npz(**changed("x_test", np.zeros((40, 8, 8, 1)))), "x_test: got shape (8, 8, 1), expected (8, 8) as in training"),
+]
+
+MODELS = [
+    (b"\x89HDF\r\n", "model: got no .keras file at s3://openwhisk-dl/data/bad.keras (File is not a zip file)"),
+    (keras_file(shape=(32, 32, 3)), "model: its input is (32, 32, 3), expected (8, 8) as in the dataset"),
+    (keras_file(compile_config=None), "model: got no optimizer and loss, expected a compiled model"),
+    (keras_file(class_name="Evil"), "model: got class Evil, expected a Sequential or Functional model"),
+    (keras_file(loss="categorical_crossentropy"), "expected labels of shape (5,), got ()"),
+]
+
+
+def refusal(action, given):
+    """Run planner and splitter as the pipeline does; return the sentence they refuse with."""
+    with pytest.raises(DlError) as error:
+        planned = action("planner")(given)
+        action("splitter")({"s3": given["s3"], "run": planned["run"]})
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), PARAMETERS)
+def test_a_parameter(action, given, s3, name, value, sentence):
+    found = refusal(action, {**given, "s3": dict(s3.params), name: value})
+    assert found.startswith(sentence)
+
+
+@pytest.mark.parametrize(("body", "sentence"), DATASETS, ids=range(len(DATASETS)))
+def test_a_dataset(action, given, s3, put, body, sentence):
+    found = refusal(action, {**given, "s3": dict(s3.params), "dataset": put("data/bad.npz", body)})
+    assert sentence in found
+    assert not s3.client.list_objects_v2(Bucket=s3.bucket, Prefix=f"runs/{given['run']}/waves/").get("Contents")
+
+
+@pytest.mark.parametrize(("body", "sentence"), MODELS, ids=range(len(MODELS)))
+def test_a_model(action, given, s3, put, body, sentence):
+    found = refusal(action, {**given, "s3": dict(s3.params), "model": put("data/bad.keras", body)})
+    assert sentence in found
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"{nope", "config: got no JSON at s3://openwhisk-dl/data/config.json"),
+        (
+            b"[]",
+            "config: got something else at s3://openwhisk-dl/data/config.json, expected a JSON object of parameters",
+        ),
+        (json.dumps({"config": "x"}).encode(), "config: got something else"),
+        (json.dumps({"workers": "many"}).encode(), "workers: got 'many', expected 1..28"),
+        (json.dumps({"$composer": {}}).encode(), "$composer: got an unknown parameter"),
+    ],
+)
+def test_a_config(action, given, s3, put, body, sentence):
+    found = refusal(action, {"s3": dict(s3.params), "config": put("data/config.json", body)})
+    assert found.startswith(sentence)
+
+
+def test_a_damaged_member_is_found_by_its_checksum(action, given, s3, put):
+    body = bytearray(npz(**arrays()))
+    at = body.index(b"x_train.npy") + 3000
+    body[at] ^= 0xFF
+    found = refusal(action, {**given, "s3": dict(s3.params), "dataset": put("data/bad.npz", bytes(body))})
+    assert "x_train is damaged" in found
+
+
+def test_a_run_that_exists_with_other_parameters(action, given, s3, put):
+    action("planner")(dict(given))
+    assert refusal(action, {**given, "workers": 2}) == f"run {given['run']} exists with workers 3, got 2"
+    put(given["dataset"].removeprefix("s3://openwhisk-dl/"), npz(**arrays(train=300)))
+    assert f"run {given['run']} exists with another {given['dataset']}" in refusal(action, dict(given))
+
+
+def test_wrong_keys_are_refused_without_a_word_of_them(action, given, s3):
+    wrong = {**s3.params, "secret_key": "not-the-secret"}
+    found = refusal(action, {**given, "s3": wrong})
+    assert "not-the-secret" not in found and s3.access_key not in found

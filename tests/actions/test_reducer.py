@@ -1,0 +1,244 @@
+"""The reducer's turns on a real store; lanes' states are written by the presigned URLs it hands out, as trainers do."""
+
+import json
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from common import drive, ledger, pace, rounds, state
+from common.errors import RunError
+from common.run import Run
+from common.store import Objects
+
+KILL = "The action did not produce a valid response and exited unexpectedly."
+
+
+class Clock:
+    """A clock that sleeping moves."""
+
+    def __init__(self, now=6000.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+class Driver:
+    """One driver of a run, turn by turn, as train-loop calls the reducer."""
+
+    def __init__(self, this, name="me", clock=None, limits=pace.Limits(60, 30)):
+        self.this, self.name, self.limits = this, name, limits
+        self.wave, self.clock = None, clock or Clock()
+
+    def turn(self, items=(), lost=None):
+        clock = self.clock
+        turn = drive.Turn(
+            self.name, self.wave, list(items), lost, clock.now + 300, self.limits, clock, clock.sleep
+        )  # fmt: skip
+        wave, pending = drive.take(self.this, self.this.plan(), turn)
+        self.wave = wave.wave if wave else self.wave
+        return (drive.values(self.this, self.this.plan(), wave) if wave else []), pending
+
+
+@pytest.fixture
+def run(action, given):
+    """Give a function that plans and splits this test's run."""
+
+    def make(**changes):
+        planned = action("planner")({**given, **changes})["run"]
+        action("splitter")({"s3": given["s3"], "run": planned})
+        return Run(Objects(given["s3"]), planned)
+
+    return make
+
+
+def put(url, body):
+    request = urllib.request.Request(url, body, {"If-None-Match": "*"}, method="PUT")
+    with urllib.request.urlopen(request) as answer:
+        return answer.status
+
+
+def train(value, tmp_path, step=None):
+    """Write what a trainer would: a state of numbers that differ by round and lane; return its item."""
+    lane, round_ = value["lane"], value["round"]
+    step = step or value["put"][-1][0]
+    rules = {"trainable.0000.w": "mean", "optimizer.0000.i": "keep"}
+    progress = state.Progress(rules, round_, lane, step, examples=10 + lane, activation_seconds=2.0)
+    progress.sums = {"loss": [float(lane + 1), 10.0]}
+    tensors = {
+        "trainable.0000.w": np.full(3, 10.0 * round_ + lane, np.float32),
+        "optimizer.0000.i": np.int64(step).reshape(()),
+    }
+    path = tmp_path / "state"
+    state.save(path, tensors, progress.pack())
+    assert put(dict(map(tuple, value["put"]))[step], path.read_bytes()) == 200
+    return {"lane": lane, "start": value["start"], "step": step}
+
+
+def weights(this, round_):
+    lane = rounds.reader(this, f"rounds/{round_:05d}/model.safetensors")
+    return lane.chunk("trainable.0000.w", 0, 3).tolist()
+
+
+def test_rounds_follow_each_other_until_the_run_is_trained(run, tmp_path):
+    this = run()
+    driver, items = Driver(this), []
+    for number in range(4):
+        values, pending = driver.turn(items)
+        assert pending and [(v["round"], v["lane"], v["start"], v["attempt"]) for v in values] == [
+            (number, lane, 0, 1) for lane in range(3)
+        ]
+        assert [v["shard"][-1] for v in values] == [str((lane + number // 2) % 3) for lane in range(3)]
+        items = [train(value, tmp_path) for value in values]
+    assert driver.turn(items) == ([], False)
+    expected = [np.average([10.0 * r + k for k in range(3)], weights=[10, 11, 12]) for r in range(4)]
+    for number in range(4):
+        np.testing.assert_allclose(weights(this, number + 1), [expected[number]] * 3, rtol=1e-6)
+    assert rounds.metrics(rounds.summaries(this, 4)) == {"loss": pytest.approx(6 / 30)}
+    assert driver.turn([]) == ([], False)
+
+
+def test_a_trained_lane_is_not_trained_again(run, tmp_path):
+    driver = Driver(run())
+    values, _ = driver.turn()
+    items = [train(values[0], tmp_path), {"failed": KILL}, train(values[2], tmp_path)]
+    again, _ = driver.turn(items)
+    assert [(v["lane"], v["attempt"], v["micro"]) for v in again] == [(1, 2, None)]
+    once_more, _ = driver.turn([{"failed": KILL}])
+    assert [(v["lane"], v["attempt"], v["micro"]) for v in once_more] == [(1, 3, 4)]
+    assert [piece.reason for piece in ledger.newest(driver.this).slices] == [KILL]
+
+
+def test_the_fourth_failure_is_the_runs(run):
+    driver = Driver(run(workers=1))
+    items = []
+    for _ in range(4):
+        values, _ = driver.turn(items)
+        items = [{"failed": "ValueError: odd"}]
+    with pytest.raises(RunError, match=r"^lane 0 of round 0 at step 0 failed 4 times, the last time: ValueError: odd$"):
+        driver.turn(items)
+    again = Driver(driver.this, "other", driver.clock)
+    driver.clock.sleep(400)
+    assert [value["attempt"] for value in again.turn()[0]] == [1]
+
+
+def test_a_slice_that_was_cut_short_goes_on_from_its_last_saved_step(run, tmp_path):
+    this = run()
+    driver = Driver(this)
+    values, _ = driver.turn()
+    step = values[0]["put"][1][0]
+    items = [train(values[0], tmp_path, step), *[train(value, tmp_path) for value in values[1:]]]
+    rest, _ = driver.turn(items)
+    assert [(v["lane"], v["start"], v["attempt"]) for v in rest] == [(0, step, 1)]
+    assert f"step-{step:08d}" in rest[0]["get"]["state"]
+    assert [s for s, _ in rest[0]["put"]][-1] == values[0]["put"][-1][0]
+
+
+def test_slices_that_were_queued_too_long_are_no_attempts_and_get_longer(run):
+    driver = Driver(run())
+    values, _ = driver.turn()
+    first = ledger.newest(driver.this)
+    again, _ = driver.turn([{"late": True, "lane": v["lane"], "start": 0, "step": 0} for v in values])
+    second = ledger.newest(driver.this)
+    assert [v["attempt"] for v in again] == [1, 1, 1]
+    assert second.deadline - second.issued == 2 * (first.deadline - first.issued)
+
+
+def test_a_fork_that_failed_is_no_attempt_and_waits_for_the_next_minute(run):
+    driver = Driver(run())
+    driver.turn()
+    again, _ = driver.turn(lost="Parallel combinator failed to invoke a composition at AST node root[0]")
+    newest = ledger.newest(driver.this)
+    assert [v["attempt"] for v in again] == [1, 1, 1]
+    assert newest.issued % 60 < 1 and newest.issued - 6000 > 59
+
+
+def test_a_lost_wave_is_waited_for_until_its_deadline_then_tried_again(run, tmp_path):
+    driver = Driver(run())
+    values, _ = driver.turn()
+    train(values[1], tmp_path)
+    deadline = ledger.newest(driver.this).deadline
+    again, _ = driver.turn(lost="Internal error: redis")
+    assert [(v["lane"], v["attempt"]) for v in again] == [(0, 2), (2, 2)]
+    assert ledger.newest(driver.this).issued >= deadline
+
+
+def test_a_lost_wave_whose_states_are_all_there_is_not_waited_for(run, tmp_path):
+    driver = Driver(run())
+    values, _ = driver.turn()
+    for value in values:
+        train(value, tmp_path)
+    again, _ = driver.turn(lost="Internal error: redis")
+    assert [v["round"] for v in again] == [1, 1, 1] and driver.clock.now < 6010
+
+
+def test_a_second_driver_waits_for_the_firsts_wave_and_counts_its_own_attempts(run, tmp_path):
+    this, clock = run(), Clock()
+    first, second = Driver(this, "first", clock), Driver(this, "second", clock)
+    first.turn()
+    deadline = ledger.newest(this).deadline
+    values, _ = second.turn()
+    assert clock.now >= deadline and [v["attempt"] for v in values] == [1, 1, 1]
+    assert [ledger.find(this, number).driver for number in (0, 1)] == ["first", "second"]
+
+
+def test_a_twin_that_died_before_its_wave_was_started_is_taken_over(run):
+    this, clock = run(), Clock()
+    Driver(this, "me", clock).turn()
+    values, _ = Driver(this, "me", clock).turn()
+    assert len(values) == 3 and clock.now < 6010
+    assert [v["attempt"] for v in values] == [1, 1, 1]
+
+
+def test_a_cancelled_run_ends_before_its_next_wave(run, action, given):
+    this = run()
+    assert action("status")({"s3": given["s3"], "run": this.name, "cancel": True})["phase"] == "cancelling"
+    with pytest.raises(RunError, match=f"^run {this.name} was cancelled$"):
+        Driver(this).turn()
+    action("planner")({"s3": given["s3"], "run": this.name})
+    assert len(Driver(this).turn()[0]) == 3
+
+
+def test_a_low_limit_makes_smaller_waves(run):
+    driver = Driver(run(), limits=pace.Limits(60, 4))
+    assert [v["lane"] for v in driver.turn()[0]] == [0, 1]
+
+
+def test_outer_momentum_starts_from_what_lane_0_saved(run, tmp_path):
+    this = run(workers=2, outer_momentum=0.5)
+    driver, items = Driver(this), []
+    values, _ = driver.turn()
+    assert [v["put"][0][0] == 0 for v in values] == [True, False]
+    begin = state.Progress({"trainable.0000.w": "mean", "optimizer.0000.i": "keep"}, 0, 0, 0)
+    held = {"trainable.0000.w": np.full(3, 100.0, np.float32), "optimizer.0000.i": np.int64(0).reshape(())}
+    state.save(tmp_path / "begin", held, begin.pack())
+    put(values[0]["put"][0][1], (tmp_path / "begin").read_bytes())
+    start, velocity = 100.0, 0.0
+    for number in range(4):
+        items = [train(value, tmp_path) for value in values]
+        values, _ = driver.turn(items)
+        velocity = 0.5 * velocity + (np.average([10.0 * number, 10.0 * number + 1], weights=[10, 11]) - start)
+        start += velocity
+        np.testing.assert_allclose(weights(this, number + 1), [start] * 3, rtol=1e-5)
+
+
+def test_a_presigned_put_creates_once_and_only_as_signed(run, tmp_path):
+    values, _ = Driver(run()).turn()
+    train(values[0], tmp_path)
+    url = values[0]["put"][-1][1]
+    with pytest.raises(urllib.error.HTTPError) as again:
+        put(url, b"other")
+    with pytest.raises(urllib.error.HTTPError) as unsigned:
+        urllib.request.urlopen(urllib.request.Request(values[1]["put"][-1][1], b"x", method="PUT"))
+    with again.value, unsigned.value:
+        assert (again.value.code, unsigned.value.code) == (412, 403)
+
+
+def test_slices_hold_no_key(run, given):
+    text = json.dumps(Driver(run()).turn()[0])
+    assert given["s3"]["secret_key"] not in text
+    assert len(text) < 28 * 12_000

@@ -1,0 +1,107 @@
+"""The splitter on a real store: every example once, with its own label, in shards of the planned sizes."""
+
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+from common import split as splits
+from common.errors import RunError
+from common.run import Run
+from common.store import Objects
+
+from .conftest import arrays, npz
+
+
+def read(s3, key):
+    return np.load(io.BytesIO(s3.client.get_object(Bucket=s3.bucket, Key=key)["Body"].read()), allow_pickle=False)
+
+
+def rows(x, y):
+    """Return the set of (example's bytes, label): all examples of `arrays` differ."""
+    return {(example.tobytes(), label.tobytes()) for example, label in zip(x, y, strict=True)}
+
+
+def split(action, given):
+    run = action("planner")(given)["run"]
+    assert action("splitter")({"s3": given["s3"], "run": run}) == {"run": run, "pending": False}
+    return f"runs/{run}/"
+
+
+def shards(s3, at, workers):
+    return [(read(s3, f"{at}shards/{k:02d}/x.npy"), read(s3, f"{at}shards/{k:02d}/y.npy")) for k in range(workers)]
+
+
+def test_every_example_with_its_label_in_one_shard(action, given, s3):
+    held = arrays()
+    at = split(action, given)
+    found = shards(s3, at, 3)
+    assert [len(x) for x, _ in found] == [67, 67, 66] and all(x.dtype == np.uint8 for x, _ in found)
+    assert rows(*map(np.concatenate, zip(*found, strict=True))) == rows(held["x_train"], held["y_train"])
+    assert all(np.bincount(y).min() >= 13 for _, y in found)  # 40 of each class over three shards
+    np.testing.assert_array_equal(read(s3, f"{at}test/x.npy"), held["x_test"])
+    np.testing.assert_array_equal(read(s3, f"{at}test/y.npy"), held["y_test"])
+
+
+def test_a_fraction_is_held_out(action, given, s3):
+    held = arrays()
+    at = split(action, {**given, "validation": 0.1})
+    found = [*shards(s3, at, 3), (read(s3, f"{at}validation/x.npy"), read(s3, f"{at}validation/y.npy"))]
+    assert [len(x) for x, _ in found] == [60, 60, 60, 20]
+    assert rows(*map(np.concatenate, zip(*found, strict=True))) == rows(held["x_train"], held["y_train"])
+
+
+def test_a_validation_file_serves_where_there_is_no_test_set(action, given, s3, put):
+    held = arrays()
+    train = {"x": held["x_train"].astype(np.float64) / 3, "y": held["y_train"].astype(np.int64)}
+    other = {"x": held["x_test"].astype(np.float64), "y": held["y_test"].astype(np.int64)}
+    at = split(
+        action,
+        {**given, "dataset": put("data/train.npz", npz(**train)), "validation": put("data/val.npz", npz(**other))},
+    )
+    x, y = read(s3, f"{at}validation/x.npy"), read(s3, f"{at}validation/y.npy")
+    assert (x.dtype, y.dtype) == (np.float32, np.int64)
+    np.testing.assert_array_equal(x, other["x"].astype(np.float32))
+    assert rows(*map(np.concatenate, zip(*shards(s3, at, 3), strict=True))) == rows(
+        train["x"].astype(np.float32), train["y"]
+    )
+    plan = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}plan.json")["Body"].read())
+    assert plan["evaluate_on"] == "validation" and len(plan["warnings"]) == 1
+
+
+def test_a_split_that_is_cut_off_goes_on_and_writes_the_same(action, given, s3):
+    whole = split(action, given)
+    other = action("planner")({**given, "run": given["run"][:50] + "-b"})["run"]
+    this = Run(Objects(given["s3"]), other)
+    clock = iter([0.0, 0.0, 0.0, *[1e9] * 99])
+    assert not splits.split(this, this.plan(), 100.0, lambda: next(clock))
+    assert len(this.sizes("shards/")) == 2 and not this.sizes("split.json")
+    assert splits.split(this, this.plan(), time.time() + 300)
+    hashes = [json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}split.json")["Body"].read())["sha256"]
+              for at in (whole, f"runs/{other}/")]  # fmt: skip
+    assert hashes[0] == hashes[1] and len(hashes[0]) == 8
+
+
+def test_many_chunks_give_the_same_shards(action, given, s3, monkeypatch):
+    one = shards(s3, split(action, given), 3)
+    monkeypatch.setattr("common.dataset.CHUNK_BYTES", 500)
+    many = shards(s3, split(action, {**given, "run": given["run"][:50] + "-b"}), 3)
+    for (x, y), (other_x, other_y) in zip(one, many, strict=True):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(y, other_y)
+
+
+def test_a_dataset_that_changes_under_the_plan_is_refused(action, given, put):
+    run = action("planner")(given)["run"]
+    put(given["dataset"].removeprefix("s3://openwhisk-dl/"), npz(**arrays(train=300)))
+    with pytest.raises(RunError, match="expected .* as planned"):
+        action("splitter")({"s3": given["s3"], "run": run})
+
+
+def test_thin_classes_are_warned_of(action, given, s3, put):
+    held = arrays()
+    held["y_train"] = np.array([0] * 199 + [1], np.uint8)
+    at = split(action, {**given, "dataset": put("data/thin.npz", npz(**held))})
+    report = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}split.json")["Body"].read())
+    assert report["warnings"] == ["1 classes have fewer examples than workers (3): some lanes never see them"]
