@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from common.errors import DlError
 
 from .conftest import arrays, keras_file, npz

@@ -6,6 +6,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+
 from common import drive, ledger, pace, rounds, state
 from common.errors import RunError
 from common.run import Run

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+
 from common import split as splits
 from common.errors import RunError
 from common.run import Run

@@ -1,6 +1,7 @@
 """Status: what a run is doing, in the words of its store."""
 
 import pytest
+
 from common import progress
 from common.errors import ParameterError, RunError
 from common.run import Run

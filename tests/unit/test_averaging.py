@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from common import averaging, state
-from common.errors import RunError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from common import averaging, state
+from common.errors import RunError
 
 RULES = {
     "trainable.0000.kernel": "mean",

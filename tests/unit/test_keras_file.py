@@ -4,6 +4,7 @@ import json
 import zipfile
 
 import pytest
+
 from common import keras_file
 from common.errors import ModelError
 

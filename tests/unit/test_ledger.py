@@ -1,6 +1,7 @@
 """Attempts and micro-batches: what the reducer does next for each way a slice can end."""
 
 import pytest
+
 from common import ledger
 from common.errors import RunError
 from common.ledger import Slice, Wave

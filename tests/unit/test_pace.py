@@ -1,6 +1,7 @@
 """The throttle's arithmetic: no minute sees more branches than it allows."""
 
 import pytest
+
 from common import pace
 from common.ledger import Slice, Wave
 from common.pace import Limits

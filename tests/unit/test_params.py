@@ -1,6 +1,7 @@
 """The parameters' table: types, bounds, defaults that follow from others."""
 
 import pytest
+
 from common import params
 from common.errors import ParameterError
 

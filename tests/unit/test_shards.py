@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from common import shards
 from hypothesis import given
 from hypothesis import strategies as st
+
+from common import shards
 
 
 @given(
