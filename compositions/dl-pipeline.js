@@ -1,3 +1,4 @@
+/* global run:writable, driver:writable -- declared by composer.let */
 // The main job: plan, split, train, evaluate. Whatever fails is recorded in the run's state and ends the pipeline.
 const composer = require('openwhisk-composer')
 

@@ -1,4 +1,5 @@
-// Up to 20 turns of reducer and wave: each turn costs two components of a composition's 50, or four when the reducer is retried.
+/* global run:writable, driver:writable, wave:writable, pending:writable, turn:writable -- declared by composer.let */
+// Up to 20 turns of reducer and wave: a turn costs two components of the 50 a composition has, and one for each retry.
 // The reducer decides from the store what comes next, whatever the wave before returned or however it was lost.
 const composer = require('openwhisk-composer')
 

@@ -12,6 +12,7 @@ from common.errors import RunError
 from common.run import Run
 from common.store import Objects
 
+STOCK = pace.Limits(60, 30)
 KILL = "The action did not produce a valid response and exited unexpectedly."
 
 
@@ -31,7 +32,7 @@ class Clock:
 class Driver:
     """One driver of a run, turn by turn, as train-loop calls the reducer."""
 
-    def __init__(self, this, name="me", clock=None, limits=pace.Limits(60, 30)):
+    def __init__(self, this, name="me", clock=None, limits=STOCK):
         self.this, self.name, self.limits = this, name, limits
         self.wave, self.clock = None, clock or Clock()
 
@@ -118,7 +119,7 @@ def test_the_fourth_failure_is_the_runs(run):
     driver = Driver(run(workers=1))
     items = []
     for _ in range(4):
-        values, _ = driver.turn(items)
+        driver.turn(items)
         items = [{"failed": "ValueError: odd"}]
     with pytest.raises(RunError, match=r"^lane 0 of round 0 at step 0 failed 4 times, the last time: ValueError: odd$"):
         driver.turn(items)
