@@ -1,0 +1,257 @@
+"""A Keras model that learns and is judged batch by batch inside the graph; the only module that imports TensorFlow.
+
+Used by the trainer and the evaluator. The arithmetic is Keras' own train_step and test_step: one lane that trains alone
+gives the weights and slots of plain Keras on the same batches. What differs is the loop: one traced graph call takes
+many batches, so that small batches cost no more a sample than large ones, and memory does not grow with the data.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from common import state
+from common.errors import ModelError
+from common.state import Tensors
+
+Array = NDArray[Any]
+Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' mean
+
+BLOCK_BYTES = 8 << 20  # gathered and handed to the graph at once
+EVALUATION_BATCH = 32  # as Model.evaluate's default, so that even its rounding is the same
+
+# The number of threads decides the order of additions, and so the bits; a lane has about one core anyway.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+tf.config.experimental.enable_op_determinism()
+
+
+class Learner:
+    """A compiled model of a `.keras` file: state in and out as named tensors, training, evaluation."""
+
+    def __init__(self, path: Path, learning_rate: float | None = None) -> None:
+        self.model = _load(path)
+        if learning_rate is not None:
+            _set_learning_rate(self.model, learning_rate)
+        self._variables = _named_variables(self.model)
+        self.rules = _rules(self.model, self._variables)
+        self._built = False
+        self._graphs: dict[str, Any] = {}
+
+    def export_state(self) -> Tensors:
+        """Copies of all variables that training changes, by name."""
+        return {name: np.array(variable.numpy()) for name, variable in self._variables.items()}
+
+    def import_state(self, tensors: Tensors) -> None:
+        """Set all variables; the names must be exactly the ones of export_state."""
+        if tensors.keys() != self._variables.keys():
+            odd = sorted(tensors.keys() ^ self._variables.keys())
+            raise ModelError(f"state: got {len(tensors)} tensors that differ from the model's in {odd[0]}")
+        for name, variable in self._variables.items():
+            if tensors[name].shape != tuple(variable.shape):
+                raise ModelError(f"state: {name}: got {tensors[name].shape}, expected {tuple(variable.shape)}")
+            variable.assign(tensors[name])
+
+    def set_seeds(self, seed: int, round_: int, lane: int) -> None:
+        """Restart every seed generator (dropout, augmentation) as a function of the lane's place alone."""
+        seeds = [variable for name, variable in self._variables.items() if name.startswith("seed.")]
+        for index, variable in enumerate(seeds):
+            word = np.random.SeedSequence([seed, round_, lane, index]).generate_state(1)[0]
+            variable.assign([int(word) & 0x7FFFFFFF, 0])
+
+    def train(
+        self, x: Array, y: Array, order: Array, bounds: Array, first: int, last: int, micro: int | None = None
+    ) -> Sums:
+        """Train on batches first..last-1 of the order; with `micro`, in pieces whose gradients are accumulated.
+
+        Returns the sums of the loss and of every metric that is a mean over examples.
+        """
+        totals: Sums = {}
+        self._build(x, y)
+        for start, stop in _blocks(x, y, bounds, first, last):
+            rows = order[bounds[start] : bounds[stop]]
+            self.model.reset_metrics()
+            self._run("micro" if micro else "train", x[rows], y[rows], bounds[start : stop + 1] - bounds[start], micro)
+            for name, mean in self._means().items():
+                total = totals.setdefault(name, [0.0, 0.0])
+                total[0] += float(mean.total.numpy())
+                total[1] += float(mean.count.numpy())
+        return totals
+
+    def evaluate(self, x: Array, y: Array) -> dict[str, Any]:
+        """Loss and every compiled metric over all examples, as Model.evaluate gives them."""
+        bounds = np.append(np.arange(0, len(x), EVALUATION_BATCH), len(x))
+        self._build(x, y)
+        self.model.reset_metrics()
+        for start, stop in _blocks(x, y, bounds, 0, len(bounds) - 1):
+            rows = slice(bounds[start], bounds[stop])
+            self._run("test", x[rows], y[rows], bounds[start : stop + 1] - bounds[start], None)
+        return {name: np.asarray(value).tolist() for name, value in self.model.get_metrics_result().items()}
+
+    def save(self, path: Path) -> None:
+        """Write a `.keras` file that plain Keras loads, optimizer state included."""
+        self.model.save(path)
+
+    def _run(self, kind: str, x: Array, y: Array, bounds: Array, micro: int | None) -> None:
+        x, y = _as_keras(x), _as_keras(y)
+        key = f"{kind} {x.dtype}{x.shape[1:]} {y.dtype}{y.shape[1:]}"
+        if key not in self._graphs:
+            self._graphs[key] = _graph(self._step(kind), x, y)
+        self._graphs[key](x, y, bounds, micro or 0)
+
+    def _step(self, kind: str) -> Callable[..., None]:
+        steps: dict[str, Callable[..., None]] = {
+            "train": lambda x, y, _: self.model.train_step((x, y)),
+            "test": lambda x, y, _: self.model.test_step((x, y)),
+            "micro": lambda x, y, micro: _accumulating_step(self.model, x, y, micro),
+        }
+        return steps[kind]
+
+    def _build(self, x: Array, y: Array) -> None:
+        # Losses and metrics build themselves at their first call, which must not be inside the loop of a graph.
+        if self._built:
+            return
+        one, label = _as_keras(x[:1]), _as_keras(y[:1])
+        try:
+            predicted = self.model(one, training=False)
+            self.model.compute_loss(one, label, predicted, training=False)
+            self.model.compute_metrics(one, label, predicted)
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            shapes = f"x {x.dtype}{x.shape[1:]} and y {y.dtype}{y.shape[1:]}"
+            raise ModelError(f"model: got {shapes}, which it cannot take: {_first_line(error)}") from error
+        self._built = True
+
+    def _means(self) -> dict[str, Any]:
+        flat = [part for metric in self.model.metrics for part in getattr(metric, "metrics", [metric])]
+        # A subclass with a result of its own (a root of the mean) is no quotient of its sums.
+        mean = keras.metrics.Mean
+        return {part.name: part for part in flat if isinstance(part, mean) and type(part).result is mean.result}
+
+
+def _load(path: Path) -> Any:
+    # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
+    keras.utils.clear_session()
+    try:
+        with warnings.catch_warnings():
+            # A model saved before its first step has no slots: they start at zero.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            model = keras.models.load_model(path, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise ModelError(f"model: Keras cannot load it: {_first_line(error)}") from error
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ModelError(f"model: got {len(model.inputs)} inputs, {len(model.outputs)} outputs, expected one of each")
+    if not model.trainable_variables:
+        raise ModelError("model: got no trainable weights, expected at least one")
+    return model
+
+
+def _set_learning_rate(model: Any, rate: float) -> None:
+    """Compile again with a fixed rate, which also replaces a schedule; other optimizer variables stay."""
+    kept = [variable.numpy() for variable in model.optimizer.variables if variable.name != "learning_rate"]
+    config = model.get_compile_config()
+    settings = config["optimizer"]["config"]
+    if "inner_optimizer" in settings:  # of a LossScaleOptimizer
+        settings = settings["inner_optimizer"]["config"]
+    settings["learning_rate"] = rate
+    model.compile_from_config(config)
+    others = [variable for variable in model.optimizer.variables if variable.name != "learning_rate"]
+    for variable, value in zip(others, kept, strict=True):
+        variable.assign(value)
+
+
+def _named_variables(model: Any) -> dict[str, Any]:
+    known = {id(variable) for variable in model.weights}
+    seeds = {id(variable): variable for variable in model.variables if id(variable) not in known}
+    groups = {
+        "trainable": model.trainable_variables,
+        "weight": model.non_trainable_weights,
+        "optimizer": model.optimizer.variables,
+        "seed": seeds.values(),
+    }
+    return {
+        f"{group}.{index:04d}.{variable.path}": variable
+        for group, variables in groups.items()
+        for index, variable in enumerate(variables)
+    }
+
+
+def _rules(model: Any, variables: dict[str, Any]) -> dict[str, str]:
+    names = {id(variable): name for name, variable in variables.items()}
+    rules = {name: _rule(name, variable) for name, variable in variables.items()}
+    for layer in model._flatten_layers():  # wrapped and nested layers too, which Keras lists nowhere else
+        if isinstance(layer, keras.layers.BatchNormalization):
+            mean, variance = names[id(layer.moving_mean)], names[id(layer.moving_variance)]
+            rules[mean] = state.MOMENTS_MEAN + variance
+            rules[variance] = state.MOMENTS_VARIANCE + mean
+    return rules
+
+
+def _rule(name: str, variable: Any) -> str:
+    # An optimizer's scalars (iterations, rate, loss scale, Nadam's product) belong together: all from one lane.
+    counter = name.startswith("optimizer.") and not tuple(variable.shape)
+    floating = keras.backend.is_float_dtype(variable.dtype)
+    return state.MEAN if floating and not counter else state.KEEP
+
+
+def _blocks(x: Array, y: Array, bounds: Array, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield batch ranges whose examples fit BLOCK_BYTES (one batch at least)."""
+    example = (x.nbytes + y.nbytes) // len(x)
+    largest = int(np.diff(bounds).max()) * example
+    count = max(1, BLOCK_BYTES // max(1, largest))
+    for start in range(first, last, count):
+        yield start, min(start + count, last)
+
+
+def _as_keras(array: Array) -> Array:
+    """Floats in Keras' own width, as fit converts them; integers stay narrow until the graph."""
+    return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
+
+
+def _graph(step: Callable[..., None], x: Array, y: Array) -> Any:
+    """One graph that runs `step` on every batch of a block, of whatever length and number."""
+
+    def run(x: Any, y: Any, bounds: Any, micro: Any) -> None:
+        def body(i: Any) -> Any:
+            step(x[bounds[i] : bounds[i + 1]], y[bounds[i] : bounds[i + 1]], micro)
+            return (i + 1,)
+
+        tf.while_loop(lambda i: i < tf.size(bounds) - 1, body, (tf.constant(0),), parallel_iterations=1)
+
+    signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (x, y)]
+    signature += [tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64)]
+    return tf.function(run, input_signature=signature, autograph=False)
+
+
+def _accumulating_step(model: Any, x: Any, y: Any, micro: Any) -> None:
+    """Keras' train_step in pieces of `micro` examples: the batch's gradient is the mean weighted by their sizes."""
+    weights = model.trainable_variables
+    size = tf.shape(x, tf.int64)[0]
+
+    def body(start: Any, sums: Any) -> Any:
+        stop = tf.minimum(start + micro, size)
+        part, labels = x[start:stop], y[start:stop]
+        with tf.GradientTape() as tape:
+            predicted = model(part, training=True)
+            loss = model.compute_loss(part, labels, predicted, training=True)
+            share = tf.cast(stop - start, loss.dtype) / tf.cast(size, loss.dtype)
+            scaled = model.optimizer.scale_loss(loss * share)
+        model.metrics[0].update_state(loss, sample_weight=stop - start)  # the loss tracker
+        model.compute_metrics(part, labels, predicted)
+        gradients = tape.gradient(scaled, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return stop, [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
+
+    zeros = [tf.zeros(weight.shape, weight.dtype) for weight in weights]
+    start = tf.constant(0, tf.int64)
+    _, sums = tf.while_loop(lambda start, _: start < size, body, (start, zeros), parallel_iterations=1)
+    model.optimizer.apply_gradients(zip(sums, weights, strict=True))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
