@@ -1,0 +1,67 @@
+"""The manifest against everything that relies on it: compositions, parameters, stock limits, the docs."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from common import params
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = yaml.safe_load((ROOT / "manifest.yaml").read_text())["project"]["packages"]
+ACTIONS = {
+    (f"{package}/{name}" if package != "default" else name): action
+    for package, held in PACKAGES.items()
+    for name, action in held["actions"].items()
+}
+SEQUENCES = {f"dl/{name}" for name in PACKAGES["dl"]["sequences"]}
+COMPOSITIONS = {path.stem: path.read_text() for path in (ROOT / "compositions").glob("*.js")}
+
+
+def test_compositions_call_what_is_deployed():
+    called = {name for text in COMPOSITIONS.values() for name in re.findall(r"'/_/([\w/-]+)'", text)}
+    assert called <= ACTIONS.keys() | SEQUENCES
+    assert {name.removeprefix("dl/") for name in called} >= {"planner", "splitter", "reducer", "trainer", "evaluator"}
+
+
+def test_every_action_folder_is_deployed():
+    folders = {path.parent.name for path in (ROOT / "actions").glob("*/__main__.py")}
+    zips = {Path(action["function"]).stem for action in ACTIONS.values()}
+    assert zips == folders | COMPOSITIONS.keys()
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action_stays_inside_the_stock_limits_and_keeps_its_version(name):
+    action = ACTIONS[name]
+    assert 128 <= action["limits"]["memorySize"] <= 512
+    assert action["limits"]["timeout"] <= 300_000
+    assert action["version"] == "0.1.0"
+    assert action["annotations"]["description"]
+
+
+def test_conductors_and_trainers_are_not_held_for_their_logs():
+    held = {name for name, action in ACTIONS.items() if action["limits"]["logSize"] != 0}
+    assert not held & {"dl-pipeline", "dl/train-loop", "dl/wave-map", "dl/trainer", "dl/reducer"}
+
+
+def test_secrets_are_inputs_of_the_actions_that_need_them_alone():
+    assert not any(held.get("inputs") for held in PACKAGES.values())
+    with_keys = {name.removeprefix("dl/") for name, action in ACTIONS.items() if "s3" in action.get("inputs", {})}
+    assert with_keys == {"planner", "splitter", "reducer", "evaluator", "status"}
+    assert [name for name, action in ACTIONS.items() if "$composer" in action.get("inputs", {})] == ["dl/wave-map"]
+    with_api_key = [name for name, action in ACTIONS.items() if action["annotations"].get("provide-api-key")]
+    assert with_api_key == ["dl/wave-map"]
+
+
+def test_the_pipeline_describes_every_parameter():
+    described = ACTIONS["dl-pipeline"]["annotations"]["parameters"]
+    assert [(row["name"], row["type"]) for row in described] == [(p.name, p.kind) for p in params.PARAMETERS]
+
+
+def test_the_docs_hold_every_parameter_and_action():
+    text = (ROOT / "docs" / "actions.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (\w+) \|", text, re.MULTILINE))
+    assert rows == {p.name: p.kind for p in params.PARAMETERS}
+    for name in ACTIONS:
+        assert f"`{name.removeprefix('dl/')}`" in text
