@@ -1,4 +1,4 @@
-"""Processes that outlive the shell that started them; used by services and local_platform.
+"""Processes that outlive the shell that started them; used by services, local_platform.
 
 Each leads a session of its own. It is known again by pid and start time, so that a reused pid is never taken for it.
 """
@@ -38,6 +38,12 @@ class Process:
             _wait(lambda: not self.alive(), 5)
         _signal_group(self.pid, signal.SIGKILL)
 
+    def kill(self) -> None:
+        """End the process at once."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
     """Start a command detached, its output appended to `log` (0600)."""
@@ -56,22 +62,14 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
     return Process(pid, _start_time(pid) or 0)
 
 
-def working_in(folder: Path) -> list[Process]:
-    """Find the processes whose working directory is inside `folder`: containers that their parent left behind."""
+def at_home_in(folder: Path) -> list[Process]:
+    """Find the processes whose HOME is inside `folder`: containers that outlived what started them."""
+    home = f"HOME={folder}/".encode()
     found = []
     for entry in PROC.iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if (entry / "cwd").readlink().is_relative_to(folder):
-                    found.append(Process(int(entry.name), _start_time(int(entry.name)) or 0))
+        if entry.name.isdigit() and any(pair.startswith(home) for pair in _environment(entry)):
+            found.append(Process(int(entry.name), _start_time(int(entry.name)) or 0))
     return found
-
-
-def kill(process: Process) -> None:
-    """End one process at once."""
-    if process.alive():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:
@@ -86,6 +84,13 @@ def _wait(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(PAUSE)
     return True
+
+
+def _environment(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _start_time(pid: int) -> int | None:

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import redis
@@ -52,7 +51,7 @@ def start_redis(folder: Path, port: int, password: str) -> Service:
     _private(folder)
     rules = " ".join(f"+{command}" for command in COMPOSER_COMMANDS.split())
     settings = folder / "redis.conf"
-    _write(
+    write_private(
         settings,
         f'bind {HOST}\nport {port}\ndir {folder}\nsave ""\nappendonly no\ndaemonize no\n'
         f"requirepass {secrets.token_hex(24)}\n"
@@ -163,20 +162,18 @@ def free_port(wanted: int | None = None) -> int:
         return int(server.getsockname()[1])
 
 
-def port_of(address: str) -> int | None:
-    """Read the port of a URL."""
-    return urlsplit(address).port
-
-
 def _ready(name: str, service: Service, probe: Callable[[], bool], log: Path) -> Service:
     end = time.monotonic() + READY_SECONDS
-    while not probe():
-        if not service.process.alive():
-            raise ServiceError(f"{name}: ended while it started; the end of {log}: {_tail(log)}")
-        if time.monotonic() > end:
-            service.process.stop(patience=5)
-            raise ServiceError(f"{name}: no answer within {READY_SECONDS} s; the end of {log}: {_tail(log)}")
-        time.sleep(0.05)
+    try:
+        while not probe():
+            if not service.process.alive():
+                raise ServiceError(f"{name}: ended while it started; the end of {log}: {_tail(log)}")
+            if time.monotonic() > end:
+                raise ServiceError(f"{name}: no answer within {READY_SECONDS} s; the end of {log}: {_tail(log)}")
+            time.sleep(0.05)
+    except BaseException:
+        service.process.stop(patience=5)  # nobody has a record of it yet
+        raise
     return service
 
 
@@ -188,7 +185,10 @@ def _private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _write(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole, for its owner's eyes alone."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+    new.replace(path)

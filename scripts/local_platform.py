@@ -1,0 +1,230 @@
+"""The platform on this machine: Redis, S3 server and localwhisk on one state folder; run by scripts/platform.
+
+The state folder keeps addresses, keys and data, so that a restart finds everything where it was. deployment,
+demonstration and the tests use the class; whoever has an OpenWhisk of their own writes the env file by hand instead.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import processes
+import services
+from processes import Process
+from services import HOST, ROOT, Bucket, Service, ServiceError
+
+DEFAULT_STATE = ROOT / ".local" / "platform"
+PYTHON_IMAGE = "openwhisk-dl/dl-python:0.1.0"
+TENSORFLOW_IMAGE = "openwhisk-dl/dl-tensorflow:0.1.0"
+USER_MEMORY = 8192  # MB; a wave holds K trainers, K + 1 conductors and one more action at once
+PATIENCE = {"localwhisk": 20.0, "versitygw": 5.0, "redis": 5.0}  # seconds; localwhisk ends its containers first
+ADDRESSES = {"redis": "REDIS_URI", "versitygw": "S3_ENDPOINT", "localwhisk": "APIHOST"}  # in the order of their start
+
+
+class Platform:
+    """The three servers of one state folder."""
+
+    def __init__(self, state: Path = DEFAULT_STATE) -> None:
+        self.state = state.resolve()
+        self.env_file = self.state / "env"
+        self._record = self.state / "platform.json"
+
+    def start(self, flags: Sequence[str] = ()) -> list[str]:
+        """Start what does not run yet, localwhisk with these further flags; return the names of what was started."""
+        with self._locked():
+            running, record = self.running(), self._read()
+            if "localwhisk" in running and list(flags) != record["flags"]:
+                raise ServiceError(f"localwhisk: runs with flags {record['flags']}, got {list(flags)}; stop it first")
+            environment = self._plan(running, record)
+            self._write_env(environment)
+            foreign = urlsplit(environment["REDIS_URI"]).password != record["redis_password"]
+            missing = [name for name in ADDRESSES if name not in running and not (name == "redis" and foreign)]
+            for name in missing:
+                service = self._start(name, environment, flags)
+                record["parts"][name] = vars(service.process) | {"port": service.port}
+                self._save(record | {"flags": list(flags)})
+            environment["AUTH"] = _properties(self.state / "localwhisk" / "wskprops")["AUTH"]
+            self._write_env(environment)
+        return missing
+
+    def stop(self) -> list[str]:
+        """Stop what `start` started, whole process groups, and return the names of what ran."""
+        if not self._record.exists():
+            return []
+        with self._locked():
+            running = self.running()
+            for name in reversed([name for name in ADDRESSES if name in running]):
+                running[name].process.stop(PATIENCE[name])
+            orphans = processes.at_home_in(self.state / "localwhisk")
+            for process in orphans:
+                process.kill()
+        return [*running, *(f"container process {process.pid}" for process in orphans)]
+
+    def running(self) -> dict[str, Service]:
+        """Return the recorded servers that live."""
+        parts = self._read()["parts"]
+        known = {name: Service(Process(part["pid"], part["started"]), part["port"]) for name, part in parts.items()}
+        return {name: service for name, service in known.items() if service.process.alive()}
+
+    def environment(self) -> dict[str, str]:
+        """Read the env file; empty where there is none."""
+        if not self.env_file.exists():
+            return {}
+        return dict(pair.split("=", 1) for pair in shlex.split(self.env_file.read_text(), comments=True))
+
+    def bucket(self) -> Bucket:
+        """Return the bucket that the env file names."""
+        return bucket_of(self.environment())
+
+    def _plan(self, running: dict[str, Service], record: dict[str, Any]) -> dict[str, str]:
+        planned = {
+            "S3_REGION": services.REGION,
+            "S3_BUCKET": os.environ.get("S3_BUCKET", services.BUCKET),
+            "S3_ACCESS_KEY": f"root-{secrets.token_hex(4)}",
+            "S3_SECRET_KEY": secrets.token_hex(20),
+        } | self.environment()
+        given = os.environ.get("REDIS_URI", "")
+        if given and urlsplit(given).password != record["redis_password"]:
+            planned["REDIS_URI"] = given
+        else:
+            port = self._port("redis", running, record)
+            planned["REDIS_URI"] = services.redis_uri(port, record["redis_password"])
+        planned["S3_ENDPOINT"] = f"http://{HOST}:{self._port('versitygw', running, record)}"
+        planned["APIHOST"] = f"http://{HOST}:{self._port('localwhisk', running, record)}"
+        return planned | {
+            "DL_PYTHON_IMAGE": PYTHON_IMAGE,
+            "DL_TENSORFLOW_IMAGE": TENSORFLOW_IMAGE,
+            "WSK_CONFIG_FILE": str(self.state / "wskprops"),
+        }
+
+    @staticmethod
+    def _port(name: str, running: dict[str, Service], record: dict[str, Any]) -> int:
+        if name in running:
+            return running[name].port
+        return services.free_port(record["parts"].get(name, {}).get("port"))
+
+    def _start(self, name: str, environment: dict[str, str], flags: Sequence[str]) -> Service:
+        address = urlsplit(environment[ADDRESSES[name]])
+        port = int(address.port or 0)
+        if name == "redis":
+            return services.start_redis(self.state / name, port, str(address.password))
+        if name == "versitygw":
+            return services.start_s3(self.state / "s3", port, bucket_of(environment))
+        own = [*image_flags(), "--user-memory", str(USER_MEMORY)]
+        return services.start_localwhisk(self.state / name, port, [*own, *flags])
+
+    def _read(self) -> dict[str, Any]:
+        if not self._record.exists():
+            return {"parts": {}, "flags": [], "redis_password": secrets.token_hex(24)}
+        found: dict[str, Any] = json.loads(self._record.read_text())
+        return found
+
+    def _save(self, record: dict[str, Any]) -> None:
+        services.write_private(self._record, json.dumps(record, indent=2) + "\n")
+
+    def _write_env(self, environment: dict[str, str]) -> None:
+        lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
+        services.write_private(self.env_file, "\n".join(lines) + "\n")
+        properties = f"APIHOST={environment['APIHOST']}\nAUTH={environment.get('AUTH', '')}\nAPIVERSION=v1\n"
+        services.write_private(self.state / "wskprops", properties)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.state / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def bucket_of(environment: dict[str, str]) -> Bucket:
+    """Return the bucket that these settings name."""
+    parts = ("S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+    return Bucket(*(environment[name] for name in parts))
+
+
+def image_flags() -> list[str]:
+    """Say which virtual environment stands for which image: TensorFlow's for its own, the small one for all others."""
+    runtimes = json.loads((ROOT / "runtime" / "image" / "runtimes.json").read_text())["runtimes"]
+    named = [entry["image"] for entry in runtimes["python"]]
+    images = {f"{image['prefix']}/{image['name']}:{image['tag']}" for image in named} - {TENSORFLOW_IMAGE}
+    images |= {image.rpartition(":")[0] for image in images} | {PYTHON_IMAGE}
+    pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images)]
+    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},tensorflow")
+    return [word for pair in pairs for word in ("--image", pair)]
+
+
+def _properties(path: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+
+
+def table(platform: Platform) -> Table:
+    """Show each part, whether it runs, and where."""
+    shown = Table(title=f"platform in {platform.state}", title_justify="left")
+    for column in ("part", "state", "address", "pid", "log"):
+        shown.add_column(column, overflow="fold")
+    running, environment = platform.running(), platform.environment()
+    for name, variable in ADDRESSES.items():
+        address = environment.get(variable, "-").rpartition("@")[2]
+        pid = str(running[name].process.pid) if name in running else "-"
+        foreign = name == "redis" and name not in running and services.redis_answers(environment.get(variable, ""))
+        state = "up" if name in running else "external, answers" if foreign else "down"
+        folder = platform.state / ("s3" if name == "versitygw" else name)
+        shown.add_row(name, state, address, pid, str(folder / f"{name}.log"))
+    return shown
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Dispatch to the commands below."""
+
+
+state_option = click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_STATE, help="folder of keys and data"
+)
+
+
+@main.command()
+@state_option
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def start(state: Path, flags: tuple[str, ...]) -> None:
+    """Start what is not up; FLAGS after -- go to localwhisk."""
+    platform = Platform(state)
+    try:
+        started = platform.start(flags)
+    except ServiceError as error:
+        sys.exit(f"scripts/platform: {error}")
+    print(f"started {', '.join(started)}" if started else "up already")
+    print(f"env file: {platform.env_file}")
+
+
+@main.command()
+@state_option
+def stop(state: Path) -> None:
+    """Stop what start started."""
+    stopped = Platform(state).stop()
+    print(f"stopped {', '.join(stopped)}" if stopped else "nothing was up")
+
+
+@main.command()
+@state_option
+def status(state: Path) -> None:
+    """Show the parts; exit 1 unless all are up."""
+    platform = Platform(state)
+    Console().print(table(platform))
+    sys.exit(0 if "localwhisk" in platform.running() else 1)
+
+
+if __name__ == "__main__":
+    main()

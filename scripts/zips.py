@@ -1,0 +1,123 @@
+"""The zips that manifest.yaml names: one an action, one a conductor; built by scripts/package, and for deployment.
+
+The same source gives the same bytes, so that a deployment without a change leaves warm containers warm. What wskdeploy
+would silently drop or add when it zips a folder itself (empty files, symlinks, caches) is refused or left out here.
+"""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ZIPS = ROOT / ".local" / "zips"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
+MODE = 0o100644
+CODE_LIMIT = 48 << 20  # bytes; OpenWhisk's limit of an action's code
+NODE_SUFFIXES = {".js", ".json", ".mjs"}
+NODE_SKIPPED = {"test", "examples", ".github", "bin", "umd", "esm-browser"}  # of no use in a Node action
+LICENCES = ("license", "licence", "notice")
+
+
+class PackageError(Exception):
+    """A source that must not be packaged, in one sentence."""
+
+
+def build_all(root: Path = ROOT, zips: Path = ZIPS) -> list[Path]:
+    """Build every zip and return their paths."""
+    zips.mkdir(parents=True, exist_ok=True)
+    contents = {main.parent.name: python_action(main.parent) for main in sorted(root.glob("actions/*/__main__.py"))}
+    contents |= {path.stem: conductor(path) for path in sorted(root.glob("compositions/*.js"))}
+    return [write(zips / f"{name}.zip", files) for name, files in contents.items()]
+
+
+def python_action(folder: Path) -> dict[str, bytes]:
+    """Collect an action: its `__main__.py`, and the whole common library beside it."""
+    own = {path.name: read(path) for path in sources(folder)}
+    if set(own) != {"__main__.py"}:
+        raise PackageError(f"{folder}: got {', '.join(sorted(own))}, expected __main__.py alone (the rest is common's)")
+    return own | {f"common/{path.name}": read(path) for path in sources(folder.parent / "common")}
+
+
+def sources(folder: Path) -> Iterator[Path]:
+    """Yield the Python files of a folder; caches are left out, anything else is refused."""
+    for path in sorted(folder.iterdir()):
+        if path.name == "__pycache__":
+            continue
+        if path.suffix != ".py":
+            raise PackageError(f"{path}: got {path.name}, expected Python files alone")
+        yield path
+
+
+def read(path: Path) -> bytes:
+    """Read a file that a zip may hold."""
+    if path.is_symlink():
+        raise PackageError(f"{path}: got a symbolic link, expected a file")
+    content = path.read_bytes()
+    if not content:
+        raise PackageError(f"{path}: got an empty file, expected at least a docstring")
+    return content
+
+
+def conductor(composition: Path) -> dict[str, bytes]:
+    """Compile a composition and add the Node packages that its conductor needs."""
+    modules = composition.parent / "node_modules"
+    program = modules / "openwhisk-composer" / "bin" / "compose.js"
+    ran = subprocess.run(["node", program, composition, "--js"], capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise PackageError(f"{composition}: composer refused it: {ran.stderr.strip()}")
+    package = {"name": composition.stem, "main": "index.js", "license": "Apache-2.0"}
+    files = {"index.js": f"{ran.stdout}\nexports.main = main\n".encode(), "package.json": json.dumps(package).encode()}
+    lock = json.loads((composition.parent / "package-lock.json").read_text())
+    return files | dict(node_modules(composition.parent, lock["packages"]))
+
+
+def node_modules(folder: Path, packages: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the packages that the lock file does not mark as needed for development alone."""
+    for place, package in packages.items():
+        if not place or package.get("dev"):
+            continue
+        installed = json.loads((folder / place / "package.json").read_text())["version"]
+        if installed != package["version"]:
+            raise PackageError(f"{folder / place}: got version {installed}, expected {package['version']}")
+        for path in sorted((folder / place).rglob("*")):
+            inner = path.relative_to(folder / place)
+            if path.is_file() and travels(inner):
+                yield str(path.relative_to(folder)), read(path)
+
+
+def travels(path: Path) -> bool:
+    """Tell whether a file of a Node package goes into the zip: its code, its data and its licence."""
+    useful = path.suffix in NODE_SUFFIXES or path.name.lower().startswith(LICENCES)
+    return useful and not NODE_SKIPPED & set(path.parts) and "node_modules" not in path.parts
+
+
+def write(path: Path, files: Mapping[str, bytes]) -> Path:
+    """Write a zip whose bytes follow from names and contents alone."""
+    new = path.with_name(path.name + ".new")
+    with zipfile.ZipFile(new, "w") as archive:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.external_attr = MODE << 16
+            entry.create_system = 3  # Unix, wherever it is made
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED, 9)
+    if new.stat().st_size > CODE_LIMIT:
+        raise PackageError(f"{path}: got {new.stat().st_size} bytes, expected at most {CODE_LIMIT}")
+    new.replace(path)
+    return path
+
+
+def main() -> None:
+    """Build all and say what was built."""
+    try:
+        for path in build_all():
+            print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
+    except PackageError as error:
+        sys.exit(f"scripts/package: {error}")
+
+
+if __name__ == "__main__":
+    main()
