@@ -1,0 +1,50 @@
+"""Command line: `python -m localwhisk --state DIR ...`."""
+
+import argparse
+from pathlib import Path
+
+import uvloop
+
+from localwhisk.server import serve
+from localwhisk.settings import ImageSource, Settings
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    values = {key: value for key, value in vars(arguments).items() if value is not None}
+    values["images"] = dict(values.pop("image", []))
+    uvloop.run(serve(Settings(**values)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="localwhisk", description="A small Apache OpenWhisk on this machine.")
+    parser.add_argument("--state", type=_absolute, required=True, metavar="DIR", help="everything it keeps")
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int, help="0: a free one")
+    parser.add_argument("--user-memory", type=int, metavar="MB", help="of all containers together")
+    parser.add_argument("--user-cpus", type=float, metavar="N", help="of all containers together; a hard limit")
+    parser.add_argument("--runtimes", type=_absolute, metavar="FILE", help="in the format of OpenWhisk's runtimes.json")
+    parser.add_argument("--image", type=_image, action="append", metavar="NAME=VENV[,MODULE...]")
+    parser.add_argument("--invocations-per-minute", type=int, metavar="N")
+    parser.add_argument("--concurrent", type=int, metavar="N", help="activations running or queued")
+    parser.add_argument("--fires-per-minute", type=int, metavar="N", help="of triggers")
+    parser.add_argument("--max-memory", type=int, metavar="MB", help="of an action")
+    parser.add_argument("--max-timeout", type=int, metavar="MS", help="of an action")
+    parser.add_argument("--sequence-length", type=int, metavar="N", help="also a composition's budget")
+    return parser
+
+
+def _absolute(text: str) -> Path:
+    return Path(text).absolute()
+
+
+def _image(text: str) -> tuple[str, ImageSource]:
+    name, equals, source = text.partition("=")
+    if not equals or not source:
+        raise argparse.ArgumentTypeError(f"image: got {text!r}, expected NAME=VENV[,MODULE...]")
+    venv, *modules = source.split(",")
+    return name, ImageSource(Path(venv).absolute(), tuple(modules))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The REST API: one file a collection; app.py puts them together."""

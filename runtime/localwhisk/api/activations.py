@@ -1,0 +1,72 @@
+"""/activations: list and read records."""
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from localwhisk.activations import summary
+from localwhisk.api.context import answer, authorized, flag, namespace_of, page, platform
+from localwhisk.entities import Document
+from localwhisk.errors import RequestError, not_found
+from localwhisk.store import ActivationQuery
+
+ID_LENGTH = 32
+
+
+async def list_all(request: Request) -> Response:
+    authorized(request)
+    namespace = namespace_of(request)
+    skip, limit = page(request, "activations")
+    query = ActivationQuery(_name(request), _time(request, "since"), _time(request, "upto"))
+    records = platform(request).records
+    if flag(request, "count"):
+        if flag(request, "docs"):
+            raise RequestError(400, "The parameter 'docs' is not permitted with 'count'.")
+        return answer({"activations": records.count(namespace, query, skip)})
+    documents = records.list(namespace, query, skip, limit)
+    return answer(documents if flag(request, "docs") else [summary(document) for document in documents])
+
+
+async def get(request: Request) -> Response:
+    return answer(_record(request))
+
+
+async def get_logs(request: Request) -> Response:
+    return answer({"logs": _record(request)["logs"]})
+
+
+async def get_result(request: Request) -> Response:
+    return answer(_record(request)["response"])
+
+
+def _record(request: Request) -> Document:
+    authorized(request)
+    namespace = namespace_of(request)
+    given = request.path_params["id"]
+    if len(given) != ID_LENGTH:
+        raise RequestError(400, f"Activation id length is {len(given)} but must be {ID_LENGTH}.")
+    if not re.fullmatch(r"[0-9a-fA-F]+", given):
+        raise RequestError(400, "The activation id is not valid.")
+    document = platform(request).records.get(namespace, given)
+    if document is None:
+        raise not_found()
+    return document
+
+
+def _name(request: Request) -> str | None:
+    given = request.query_params.get("name")
+    if given is not None and not re.fullmatch(r"[^/]+(/[^/]+)?", given):
+        text = f"Parameter may be a 'simple' name or 'package-name/simple' name: {given}"
+        raise RequestError(400, f"The query parameter 'name' was malformed:\n{text}")
+    return given
+
+
+def _time(request: Request, name: str) -> int | None:
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    if not given.isdigit():
+        text = f"Parameter is not a valid value for epoch seconds: {given}"
+        raise RequestError(400, f"The query parameter '{name}' was malformed:\n{text}")
+    return int(given)

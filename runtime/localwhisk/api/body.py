@@ -1,0 +1,69 @@
+"""Reading request bodies: JSON, with the sentences OpenWhisk's parser (spray-json) has for what is none."""
+
+import json
+from json import JSONDecodeError
+from typing import Any
+
+from starlette.requests import Request
+
+from localwhisk.errors import RequestError, malformed, too_large
+from localwhisk.settings import PAYLOAD_LIMIT
+
+EXPECTED = {
+    "Expecting value": "JSON Value",
+    "Expecting property name enclosed in double quotes": "'\"'",
+    "Illegal trailing comma before end of object": "'\"'",
+    "Illegal trailing comma before end of array": "JSON Value",
+    "Expecting ':' delimiter": "':'",
+    "Extra data": "end-of-input",
+}
+
+
+async def read_definition(request: Request, first_field: str) -> dict[str, Any]:
+    """The body of a PUT: an object."""
+    text = await request.body()
+    if not text.strip():
+        raise RequestError(400, "Request entity expected but not supplied")
+    value = parse(text)
+    if not isinstance(value, dict):
+        raise malformed(f"Object expected in field '{first_field}'")
+    return value
+
+
+async def read_payload(request: Request) -> dict[str, Any] | None:
+    """The body of an invocation: an object of at most 1 MB by its declared length, or nothing."""
+    length = int(request.headers.get("content-length", 0))
+    if length > PAYLOAD_LIMIT:
+        raise too_large("Request", length, PAYLOAD_LIMIT)
+    text = await request.body()
+    if not text.strip():
+        return None
+    value = parse(text)
+    if not isinstance(value, dict):
+        raise malformed("JSON object expected")
+    return value
+
+
+def parse(text: bytes) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except JSONDecodeError as error:
+        raise malformed(_explain(error)) from None
+    except ValueError as error:
+        raise malformed(str(error)) from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"Unexpected constant {constant}, expected JSON Value")
+
+
+def _explain(error: JSONDecodeError) -> str:
+    """Where the text stops being JSON, with the line and a caret."""
+    at_end = error.pos >= len(error.doc)
+    found = "end-of-input" if at_end else f"character '{error.doc[error.pos]}'"
+    place = f"at input index {error.pos} (line {error.lineno}, position {error.colno})"
+    expected = EXPECTED.get(error.msg, "JSON Value")
+    if error.msg == "Expecting ',' delimiter":
+        expected = "'}'" if error.doc.rfind("{", 0, error.pos) > error.doc.rfind("[", 0, error.pos) else "']'"
+    line = error.doc.split("\n")[error.lineno - 1]
+    return f"Unexpected {found} {place}, expected {expected}:\n{line}\n{' ' * (error.colno - 1)}^\n"

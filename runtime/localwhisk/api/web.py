@@ -1,0 +1,110 @@
+"""/web: actions that anyone may call by HTTP, where they are exported."""
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from localwhisk.actions import Action, resolve
+from localwhisk.activations import APPLICATION_ERROR, SUCCESS, Record
+from localwhisk.api.context import platform
+from localwhisk.auth import GUEST, SYSTEM, is_caller
+from localwhisk.errors import PARAMETERS_NOT_ALLOWED, RequestError, not_found, too_large
+from localwhisk.names import Name
+from localwhisk.settings import BLOCKING_WAIT_MS, PAYLOAD_LIMIT
+from localwhisk.web import PROPERTY_NOT_FOUND, RESERVED, WebRequest, show, split_extension
+
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "OPTIONS, GET, DELETE, POST, PUT, HEAD, PATCH",
+}
+CORS_HEADERS = "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent"
+
+
+async def invoke(request: Request) -> Response:
+    length = int(request.headers.get("content-length", 0))
+    if length > PAYLOAD_LIMIT:
+        raise too_large("Request", length, PAYLOAD_LIMIT)
+    name, extension = split_extension(request.path_params["name"])
+    action = _exported(request, name)
+    platform(request).throttles.check_invocation()
+    own_cors = action.annotation("web-custom-options") is True
+    cors = {} if own_cors else _cors(request)
+    if request.method == "OPTIONS" and not own_cors:
+        return Response(headers=cors)
+    if request.method != "OPTIONS" or not own_cors:
+        _authenticated(request, action)
+    record = await _run(request, action)
+    response = _shown(record, extension)
+    for key, value in cors.items():
+        response.headers.setdefault(key, value)
+    response.headers["x-openwhisk-activation-id"] = record.id
+    return response
+
+
+def _exported(request: Request, name: str) -> Action:
+    namespace, package = request.path_params["namespace"], request.path_params["package"]
+    if namespace not in (GUEST, SYSTEM):
+        raise not_found()
+    path = namespace if package == "default" else f"{namespace}/{package}"
+    action = resolve(platform(request).entities, Name(path, name))
+    if action.annotation("web-export") is not True:
+        raise not_found()
+    return action
+
+
+def _authenticated(request: Request, action: Action) -> None:
+    """An action may ask for a secret of its own, or for the platform's key."""
+    wanted = action.annotation("require-whisk-auth")
+    if wanted is None:
+        return
+    if wanted is True:
+        fine = _user(request) is not None
+    elif isinstance(wanted, str | int | float) and wanted is not False:
+        fine = request.headers.get("x-require-whisk-auth") == str(wanted)
+    else:
+        fine = False
+    if not fine:
+        raise RequestError(401, "The supplied authentication is invalid")
+
+
+async def _run(request: Request, action: Action) -> Record:
+    rest = request.path_params.get("rest")
+    path = f"/{rest}" if rest is not None else ""
+    body = await request.body()
+    web = WebRequest(request.method, dict(request.headers), path, request.url.query, body, _user(request))
+    raw = action.annotation("raw-http") is True
+    if not raw and web.fields().keys() & (RESERVED - {"__ow_body"} | action.final_parameters()):
+        raise RequestError(400, PARAMETERS_NOT_ALLOWED)
+    pending = platform(request).dispatcher.invoke(action, web.arguments(raw))
+    try:
+        return await asyncio.wait_for(asyncio.shield(pending.done), BLOCKING_WAIT_MS / 1000)
+    except TimeoutError:
+        raise RequestError(202, "Response not yet ready.") from None
+
+
+def _shown(record: Record, extension: str) -> Response:
+    result: Any = record.response.result
+    if record.response.code == APPLICATION_ERROR:
+        if not isinstance(result, dict) or "error" not in result:
+            raise RequestError(404, PROPERTY_NOT_FOUND)
+        result = result["error"]
+    elif record.response.code != SUCCESS:
+        raise RequestError(400, "There was an error processing your request.")
+    web = show(result, extension)
+    response = Response(web.body, web.status)
+    if web.content_type is not None:
+        response.headers["content-type"] = web.content_type
+    for key, value in web.headers:
+        response.headers.append(key, value)
+    return response
+
+
+def _user(request: Request) -> str | None:
+    return GUEST if is_caller(request.headers.get("authorization"), platform(request).key) else None
+
+
+def _cors(request: Request) -> dict[str, str]:
+    asked = request.headers.get("access-control-request-headers")
+    return CORS | {"access-control-allow-headers": asked or CORS_HEADERS}

@@ -1,0 +1,280 @@
+"""Runs one primitive activation: gets a container, initializes and runs it, judges the answer, keeps the record."""
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from localwhisk.actions import Action, is_truthy
+from localwhisk.activations import (
+    APPLICATION_ERROR,
+    DEVELOPER_ERROR,
+    SUCCESS,
+    WHISK_ERROR,
+    Record,
+    Response,
+    failure,
+    new_id,
+)
+from localwhisk.container import Container, LostError, Reply, TimeLimitError
+from localwhisk.kinds import Kinds
+from localwhisk.limits import ConcurrencyThrottle
+from localwhisk.pool import Pool, Wanted
+from localwhisk.settings import PAYLOAD_LIMIT
+from localwhisk.store import ActivationStore
+
+MEMORY_EXHAUSTED = "The action exhausted its memory and was aborted."
+ABNORMAL_INIT = "The action did not initialize and exited unexpectedly."
+ABNORMAL_RUN = "The action did not produce a valid response and exited unexpectedly."
+NO_RESOURCES = "Failed to provision resources to run the action."
+MEGABYTE = 1_048_576
+log = logging.getLogger("localwhisk")
+
+
+@dataclass
+class Job:
+    """A primitive activation that was accepted; `done` gets its record, without logs, as soon as there is one."""
+
+    action: Action
+    namespace: str
+    key: str
+    arguments: Any
+    environment: dict[str, str]
+    transaction: str
+    cause: str | None
+    done: asyncio.Future[Record]
+    id: str = field(default_factory=new_id)
+    created: float = field(default_factory=time.time)
+
+
+@dataclass
+class Outcome:
+    """What happened in the container; times are epoch seconds."""
+
+    start: float
+    response: Response = field(default_factory=lambda: failure(WHISK_ERROR, NO_RESOURCES))
+    init_time: int | None = None
+    end: float = 0.0
+    timed_out: bool = False
+    answered: bool = False  # the proxy answered last, so it wrote the sentinels
+    abnormal: bool = True  # the action was not initialized, or did not answer /run
+
+    @property
+    def healthy(self) -> bool:
+        return self.response.code in (SUCCESS, APPLICATION_ERROR)
+
+
+class Invoker:
+    """Runs jobs; the concurrency throttle counts each from its acceptance until its logs are collected."""
+
+    def __init__(self, pool: Pool, kinds: Kinds, records: ActivationStore, concurrency: ConcurrencyThrottle) -> None:
+        self._pool = pool
+        self._kinds = kinds
+        self._records = records
+        self._concurrency = concurrency
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, job: Job) -> None:
+        self._concurrency.active += 1
+        self._records.begin(_record(job, Outcome(job.created)))
+        task = asyncio.get_running_loop().create_task(self._process(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _process(self, job: Job) -> None:
+        try:
+            container = await self._pool.acquire(self._wanted(job.action, job.namespace))
+            outcome = await self._execute(job, container)
+            await self._complete(job, container, outcome)
+        except Exception as error:
+            if not job.done.done():
+                job.done.set_exception(error)
+            raise
+        finally:
+            self._concurrency.active -= 1
+
+    def _wanted(self, action: Action, namespace: str) -> Wanted:
+        kind = self._kinds.resolve(action.kind)
+        image = kind.image if kind else action.document["exec"]["image"]
+        owner = (namespace, action.digest)
+        return Wanted(owner, image, kind.name if kind else None, action.limits["memory"], str(action.name))
+
+    async def _complete(self, job: Job, container: Container, outcome: Outcome) -> None:
+        """Answer, collect the logs, free the container, store: in OpenWhisk's order."""
+        record = _record(job, outcome)
+        logs_limit = job.action.limits["logs"] * MEGABYTE
+        if logs_limit == 0 or not container.started:
+            self._free(container, outcome.healthy)
+            job.done.set_result(record)
+        else:
+            job.done.set_result(record)
+            lines, whole = await container.logs.collect(logs_limit, outcome.answered, outcome.abnormal)
+            container.logs.skip()
+            self._free(container, outcome.healthy and whole)
+            record = _record(job, outcome)
+            record.logs = lines
+        self._records.finish(record)
+
+    def _free(self, container: Container, healthy: bool) -> None:
+        if healthy:
+            container.logs.skip()
+            self._pool.release(container)
+        else:
+            self._pool.discard(container)
+
+    async def _execute(self, job: Job, container: Container) -> Outcome:
+        outcome = Outcome(time.time())
+        if container.launch is None:
+            image = container.image
+            outcome.response = failure(DEVELOPER_ERROR, f"Failed to pull container image '{image}'.")
+        elif not container.started and not await _start(container):
+            outcome.response = failure(WHISK_ERROR, NO_RESOURCES)
+        elif container.owner is not None or await self._initialize(job, container, outcome):
+            await self._run(job, container, outcome)
+        outcome.end = time.time()
+        return outcome
+
+    async def _initialize(self, job: Job, container: Container, outcome: Outcome) -> bool:
+        """Post /init; True when the container can run the action."""
+        execution = job.action.document["exec"]
+        value = {
+            "name": job.action.name.name,
+            "main": execution.get("main", "main"),
+            "binary": execution.get("binary", False),
+            "env": job.environment | _variables(job),
+        }
+        if "code" in execution:
+            value["code"] = execution["code"]
+        reply = await self._post(job, container, outcome, "/init", {"value": value})
+        outcome.init_time = _milliseconds(outcome.start, time.time())
+        if reply is None:
+            return False
+        if reply.status != 200:
+            outcome.response = judge_init(reply)
+            outcome.answered = True
+            return False
+        container.owner = (job.namespace, job.action.digest)
+        return True
+
+    async def _run(self, job: Job, container: Container, outcome: Outcome) -> None:
+        body = {"value": job.arguments} | {
+            key.removeprefix("__OW_").lower(): value for key, value in _variables(job).items()
+        }
+        reply = await self._post(job, container, outcome, "/run", body)
+        if reply is not None:
+            outcome.response = judge_run(reply)
+            outcome.answered, outcome.abnormal = True, False
+
+    async def _post(self, job: Job, container: Container, outcome: Outcome, path: str, body: Any) -> Reply | None:
+        """Post, and turn a time-out or the container's end into the response."""
+        timeout = job.action.timeout
+        try:
+            return await container.post(path, _encode(body), timeout, PAYLOAD_LIMIT)
+        except TimeLimitError:
+            outcome.timed_out = True
+            during = " during initialization." if path == "/init" else "."
+            text = f"The action exceeded its time limits of {job.action.limits['timeout']} milliseconds{during}"
+        except LostError:
+            abnormal = ABNORMAL_INIT if path == "/init" else ABNORMAL_RUN
+            text = MEMORY_EXHAUSTED if await container.out_of_memory() else abnormal
+        outcome.response = failure(DEVELOPER_ERROR, text)
+        return None
+
+
+def judge_init(reply: Reply) -> Response:
+    """The response of an activation whose /init was refused."""
+    text = reply.body.decode(errors="replace")
+    document = _parse(text)
+    if isinstance(document, dict) and "error" in document:
+        return failure(DEVELOPER_ERROR, document["error"], reply.length)
+    return failure(DEVELOPER_ERROR, _with_text("The action failed during initialization", text), reply.length)
+
+
+def judge_run(reply: Reply) -> Response:
+    """The response of an activation whose /run was answered."""
+    text = reply.body.decode(errors="replace")
+    if reply.length > PAYLOAD_LIMIT:
+        size = f"{reply.length} > {PAYLOAD_LIMIT} bytes"
+        error = f"The action produced a response that exceeded the allowed length: {size}."
+        return failure(APPLICATION_ERROR, f"{error} The truncated response was: {text}", reply.length)
+    document = _parse(text)
+    if isinstance(document, dict) and "error" in document:
+        code = APPLICATION_ERROR if reply.status == 200 else DEVELOPER_ERROR
+        return failure(code, document["error"], reply.length)
+    if reply.status == 200 and isinstance(document, dict | list):
+        return Response(SUCCESS, document, reply.length)
+    error = _with_text("The action did not produce a valid JSON response", text)
+    return failure(DEVELOPER_ERROR, error, reply.length)
+
+
+def _record(job: Job, outcome: Outcome) -> Record:
+    action = job.action
+    annotations: dict[str, Any] = {
+        "path": str(action.name),
+        "waitTime": _milliseconds(job.created, outcome.start),
+        "kind": action.kind,
+        "timeout": outcome.timed_out,
+        "limits": action.limits,
+    }
+    if outcome.init_time is not None:
+        annotations["initTime"] = outcome.init_time
+    if job.cause is not None:
+        annotations["causedBy"] = "sequence"
+    if action.binding is not None:
+        annotations["binding"] = action.binding
+    return Record(
+        id=job.id, namespace=job.namespace, name=action.name.name, version=action.document["version"],
+        start=int(outcome.start * 1000), response=outcome.response, path=str(action.name), cause=job.cause,
+        end=int(outcome.end * 1000), duration=_milliseconds(outcome.start, outcome.end), annotations=annotations,
+    )  # fmt: skip
+
+
+def _variables(job: Job) -> dict[str, str]:
+    """The action's context, as /init's environment names it; /run carries the same in small letters."""
+    deadline = int((time.time() + job.action.timeout) * 1000)
+    variables = {
+        "__OW_NAMESPACE": job.namespace,
+        "__OW_ACTION_NAME": f"/{job.action.name}",
+        "__OW_ACTION_VERSION": job.action.document["version"],
+        "__OW_ACTIVATION_ID": job.id,
+        "__OW_TRANSACTION_ID": job.transaction,
+        "__OW_DEADLINE": str(deadline),
+    }
+    if is_truthy(job.action.annotation("provide-api-key")):
+        variables["__OW_API_KEY"] = job.key
+    return variables
+
+
+async def _start(container: Container) -> bool:
+    try:
+        await container.start()
+    except OSError as error:
+        log.warning("container %s: %s", container.image, error)
+        return False
+    return True
+
+
+def _milliseconds(start: float, end: float) -> int:
+    return max(0, int(end * 1000) - int(start * 1000))
+
+
+def _encode(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _parse(text: str) -> Any:
+    """The JSON value, or None; NaN and Infinity are no JSON."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        return None
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _with_text(sentence: str, text: str) -> str:
+    return f"{sentence}: {text}" if text else f"{sentence}."

@@ -1,0 +1,103 @@
+"""Builds the parts, serves the API, and takes everything down again."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import aiohttp
+import uvicorn
+
+from localwhisk import catalog, cgroup
+from localwhisk.api.app import build
+from localwhisk.auth import GUEST, load_key, write_private, write_wskprops
+from localwhisk.container import Limiter, Machine, kill_orphans, new_client
+from localwhisk.definitions import Definitions
+from localwhisk.dispatcher import Dispatcher
+from localwhisk.invoker import Invoker
+from localwhisk.kinds import Kinds
+from localwhisk.limits import Throttles
+from localwhisk.platform import Platform
+from localwhisk.pool import Pool
+from localwhisk.settings import Settings
+from localwhisk.store import ActivationStore, EntityStore, open_database
+from localwhisk.watchdog import Watchdog
+
+
+class Server(uvicorn.Server):
+    """Says that it is ready once it is."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self._ready, flush=True)
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, which uvicorn waits for; then kill every container."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with _listen(settings) as listener:
+        settings = replace(settings, port=listener.getsockname()[1])
+        kill_orphans(settings.containers)
+        limiter: Limiter = cgroup.detect() or Watchdog()
+        async with _platform(settings, limiter) as platform:
+            # a caller in a blocking wait must not hold up the end
+            config = uvicorn.Config(
+                build(platform), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            )
+            ready = f"localwhisk: {settings.address()} (limits: {limiter.name})"
+            await Server(config, ready).serve([listener])
+
+
+@contextlib.asynccontextmanager
+async def _platform(settings: Settings, limiter: Limiter) -> AsyncIterator[Platform]:
+    key = _identity(settings)
+    async with new_client() as client:
+        pool, platform = _assemble(settings, key, limiter, client)
+        keepers = [asyncio.create_task(pool.keep_house())]
+        if isinstance(limiter, Watchdog):
+            keepers.append(asyncio.create_task(limiter.run()))
+        pool.grow_stem_cells()
+        try:
+            yield platform
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await pool.close()
+            limiter.close()
+
+
+def _assemble(settings: Settings, key: str, limiter: Limiter, client: aiohttp.ClientSession) -> tuple[Pool, Platform]:
+    database = open_database(settings.state / "localwhisk.sqlite")
+    entities, records = EntityStore(database), ActivationStore(database)
+    kinds = Kinds(settings)
+    definitions = Definitions(settings, kinds, entities)
+    catalog.install(entities, definitions)
+    throttles = Throttles(settings.invocations_per_minute, settings.fires_per_minute, settings.concurrent)
+    pool = Pool(Machine(settings, limiter, client), kinds)
+    invoker = Invoker(pool, kinds, records, throttles.concurrency)
+    dispatcher = Dispatcher(entities, records, invoker, GUEST, key, settings.sequence_length)
+    platform = Platform(settings, key, kinds, entities, records, definitions, throttles, dispatcher, client)
+    return pool, platform
+
+
+def _identity(settings: Settings) -> str:
+    """Leave the address, the key and the process id where scripts find them."""
+    key = load_key(settings.state / "wskprops")
+    write_wskprops(settings.state / "wskprops", settings.address(), key)
+    write_private(settings.state / "localwhisk.json", json.dumps({"pid": os.getpid(), "port": settings.port}))
+    return key
+
+
+def _listen(settings: Settings) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    listener.listen(1024)
+    return listener

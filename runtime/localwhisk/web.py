@@ -1,0 +1,187 @@
+"""Web actions: from an HTTP request to an action's arguments, and from its result to an HTTP response."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from localwhisk.definitions import BASE64
+from localwhisk.errors import RequestError
+
+EXTENSIONS = (".http", ".json", ".html", ".svg", ".text")
+RESERVED = {"__ow_method", "__ow_headers", "__ow_path", "__ow_user", "__ow_query", "__ow_body"}
+CONTENT_TYPE_ERROR = "Response type in header did not match generated content type."
+PROPERTY_NOT_FOUND = "Response does not include requested property."
+TEXT_TYPES = ("application/javascript", "application/xml", "application/x-www-form-urlencoded", "image/svg+xml")
+
+
+@dataclass(frozen=True)
+class WebRequest:
+    """What a web action is told about its request."""
+
+    method: str
+    headers: dict[str, str]
+    path: str
+    query: str
+    body: bytes
+    user: str | None
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def arguments(self, raw: bool) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "__ow_method": self.method.lower(),
+            "__ow_headers": self.headers,
+            "__ow_path": self.path,
+        }
+        if self.user is not None:
+            arguments["__ow_user"] = self.user
+        if raw:
+            return arguments | {"__ow_query": self.query, "__ow_body": self._opaque() if self.body else ""}
+        return arguments | self.fields()
+
+    def fields(self) -> dict[str, Any]:
+        """Query and body; an opaque body comes as __ow_body."""
+        query: dict[str, Any] = dict(parse_qsl(self.query, keep_blank_values=True))
+        if not self.body:
+            return query
+        if _is_json(self.media_type):
+            value = _parse(self.body)
+            return query | (value if isinstance(value, dict) else {"__ow_body": value})
+        if self.media_type == "application/x-www-form-urlencoded":
+            return query | dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
+        return query | {"__ow_body": self._opaque()}
+
+    def _opaque(self) -> str:
+        if _is_binary(self.media_type) or self.media_type == "application/json":
+            return base64.b64encode(self.body).decode()
+        return self.body.decode(errors="replace")
+
+
+@dataclass
+class WebResponse:
+    """What goes back; a header may come several times."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+def split_extension(name: str) -> tuple[str, str]:
+    """Name of the action and the extension that tells how to show its result."""
+    for extension in EXTENSIONS:
+        if name.endswith(extension):
+            return name.removesuffix(extension), extension
+    return name, ".http"
+
+
+def show(result: Any, extension: str) -> WebResponse:
+    if extension == ".http":
+        return _http(result)
+    if extension == ".json":
+        if not isinstance(result, dict | list):
+            raise _invalid_media("application/json")
+        return WebResponse(body=_json(result), content_type="application/json")
+    if extension == ".text":
+        return _text(result)
+    kind, media = ("html", "text/html") if extension == ".html" else ("svg", "image/svg+xml")
+    value = result.get("body", result.get(kind)) if isinstance(result, dict) else result
+    if not isinstance(value, str):
+        raise _invalid_media(media)
+    return WebResponse(body=value.encode(), content_type=f"{media}; charset=UTF-8" if kind == "html" else media)
+
+
+def _text(result: Any) -> WebResponse:
+    value = result
+    if isinstance(result, dict):
+        if "body" not in result and "text" not in result:
+            raise RequestError(404, PROPERTY_NOT_FOUND)
+        value = result.get("body", result.get("text"))
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return WebResponse(body=text.encode(), content_type="text/plain; charset=UTF-8")
+
+
+def _http(result: Any) -> WebResponse:
+    """Status, headers and body as the action chose them."""
+    if not isinstance(result, dict):
+        raise _invalid_media("message/http")
+    headers = _headers(result.get("headers", {}))
+    declared = next((value for key, value in headers if key.lower() == "content-type"), None)
+    others = [(key, value) for key, value in headers if key.lower() != "content-type"]
+    status = _status(result.get("statusCode"))
+    body = result.get("body")
+    if body is None or body == "":
+        return WebResponse(status or 204, headers=others)
+    if isinstance(body, str):
+        content, content_type = _string_body(body, declared or "text/html")
+    else:
+        content, content_type = _json(body), declared or "application/json"
+        if not _is_json(content_type.partition(";")[0].strip().lower()):
+            raise RequestError(400, CONTENT_TYPE_ERROR)
+    return WebResponse(status or 200, content, content_type, others)
+
+
+def _string_body(body: str, declared: str) -> tuple[bytes, str]:
+    media = declared.partition(";")[0].strip().lower()
+    if _is_binary(media) or (_is_json(media) and len(body) % 4 == 0 and BASE64.fullmatch(body)):
+        try:
+            return base64.b64decode(body, validate=True), declared
+        except binascii.Error:
+            raise RequestError(400, CONTENT_TYPE_ERROR) from None
+    return body.encode(), declared if _is_json(media) else f"{media}; charset=UTF-8"
+
+
+def _headers(given: Any) -> list[tuple[str, str]]:
+    if not isinstance(given, dict):
+        raise _invalid_media("message/http")
+    return [(key, text) for key, value in given.items() for text in _header_values(value)]
+
+
+def _header_values(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [text for inner in value for text in _header_values(inner)]
+    if isinstance(value, bool):
+        return [str(value).lower()]
+    if isinstance(value, str | int | float):
+        return [str(value)]
+    raise _invalid_media("message/http")
+
+
+def _status(given: Any) -> int | None:
+    if given is None:
+        return None
+    try:
+        status = int(given)
+    except (TypeError, ValueError):
+        raise _invalid_media("message/http") from None
+    if not 100 <= status <= 599:
+        raise _invalid_media("message/http")
+    return status
+
+
+def _is_json(media: str) -> bool:
+    return media == "application/json" or media.endswith("+json")
+
+
+def _is_binary(media: str) -> bool:
+    return bool(media) and not media.startswith("text/") and not _is_json(media) and media not in TEXT_TYPES
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise RequestError(400, f"The request content was malformed:\n{error}") from None
+
+
+def _invalid_media(media: str) -> RequestError:
+    return RequestError(400, f"Response is not valid '{media}'.")
