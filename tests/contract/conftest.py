@@ -1,20 +1,24 @@
-"""Action containers for the tests of the /init-/run contract: proxies as processes, or inside a built image.
+"""What the contract's tests run against: action containers for /init and /run, hosts for the REST API.
 
-CONTAINER_IMAGE names an image of Docker's; test_image.py sets it to run test_container.py and test_proxy.py
-again inside that image.
+Containers are proxies as processes, or inside a built image: CONTAINER_IMAGE names an image of Docker's; test_image.py
+sets it to run test_container.py and test_proxy.py again inside that image. A host is a fresh localwhisk with stock
+limits, or with the FLAGS of the test's module.
 """
 
 import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -178,3 +182,85 @@ def initialized(start: Callable[..., Container]) -> Callable[..., Container]:
         return container
 
     return initialize
+
+
+class Host:
+    """A running localwhisk and a client that speaks to it as namespace guest."""
+
+    def __init__(self, state: Path, process: "subprocess.Popen[str]") -> None:
+        properties = dict(line.split("=", 1) for line in (state / "wskprops").read_text().splitlines())
+        self.state = state
+        self.process = process
+        self.address = properties["APIHOST"]
+        self.key = properties["AUTH"]
+        user, _, password = self.key.partition(":")
+        self.client = httpx.Client(base_url=self.address, auth=(user, password), timeout=90, trust_env=False)
+
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create or overwrite an entity."""
+        response = self.client.put(f"/api/v1/namespaces/_/{path}?overwrite=true", json=body)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    def invoke(self, action: str, body: dict[str, Any] | None = None, query: str = "blocking=true") -> httpx.Response:
+        return self.client.post(f"/api/v1/namespaces/_/actions/{action}?{query}", json=body or {})
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        self.client.close()
+        self.process.send_signal(sign)
+        code = self.process.wait(20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+def launch_host(state: Path, *flags: str) -> Host:
+    """Start a host on this state folder and wait until it says that it is ready."""
+    command = [sys.executable, "-m", "localwhisk", "--state", str(state), *flags]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "runtime")}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("localwhisk: http://"), line
+    return Host(state, process)
+
+
+def write_runtimes(path: Path, stem_cells: list[dict[str, Any]] | None = None) -> Path:
+    """The two kinds that the recorded OpenWhisk had."""
+    attached = {"attachmentName": "codefile", "attachmentType": "text/plain"}
+    python = {"prefix": "whisk", "name": "action-python", "tag": "v3.11"}
+    nodejs = {"prefix": "whisk", "name": "action-nodejs", "tag": "20"}
+    kinds: dict[str, list[dict[str, Any]]] = {
+        "nodejs": [{"kind": "nodejs:20", "default": True, "image": nodejs, "attached": attached}],
+        "python": [{"kind": "python:3.11", "default": True, "image": python, "attached": attached}],
+    }
+    if stem_cells:
+        kinds["python"][0]["stemCells"] = stem_cells
+    path.write_text(json.dumps({"runtimes": kinds}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A host for a module's tests."""
+    folder = tmp_path_factory.mktemp("localwhisk")
+    runtimes = write_runtimes(folder / "runtimes.json")
+    running = launch_host(folder / "state", "--runtimes", str(runtimes), *getattr(request.module, "FLAGS", ()))
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def start_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
+    """Start hosts with flags of the test's own, all on one state folder; what still runs ends with the test."""
+    hosts: list[Host] = []
+
+    def start_one(*flags: str, stem_cells: list[dict[str, Any]] | None = None) -> Host:
+        runtimes = write_runtimes(tmp_path / "runtimes.json", stem_cells)
+        hosts.append(launch_host(tmp_path / "state", "--runtimes", str(runtimes), *flags))
+        return hosts[-1]
+
+    yield start_one
+    for running in hosts:
+        if running.process.poll() is None:
+            running.stop()
