@@ -55,7 +55,7 @@ class Platform:
                 service = self._start(name, environment, flags)
                 record["parts"][name] = vars(service.process) | {"port": service.port}
                 self._save(record | {"flags": list(flags)})
-            environment["AUTH"] = _properties(self.state / "localwhisk" / "wskprops")["AUTH"]
+            environment["AUTH"] = read_env(self.state / "localwhisk" / "wskprops")["AUTH"]
             self._write_env(environment)
         return missing
 
@@ -80,9 +80,7 @@ class Platform:
 
     def environment(self) -> dict[str, str]:
         """Read the env file; empty where there is none."""
-        if not self.env_file.exists():
-            return {}
-        return dict(pair.split("=", 1) for pair in shlex.split(self.env_file.read_text(), comments=True))
+        return read_env(self.env_file) if self.env_file.exists() else {}
 
     def bucket(self) -> Bucket:
         """Return the bucket that the env file names."""
@@ -148,6 +146,11 @@ class Platform:
             yield
 
 
+def read_env(path: Path) -> dict[str, str]:
+    """Read a file of KEY=value lines in shell syntax."""
+    return dict(word.split("=", 1) for word in shlex.split(path.read_text(), comments=True) if "=" in word)
+
+
 def bucket_of(environment: dict[str, str]) -> Bucket:
     """Return the bucket that these settings name."""
     parts = ("S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
@@ -163,10 +166,6 @@ def image_flags() -> list[str]:
     pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images)]
     pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},tensorflow")
     return [word for pair in pairs for word in ("--image", pair)]
-
-
-def _properties(path: Path) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
 
 def table(platform: Platform) -> Table:

@@ -1,0 +1,120 @@
+"""Package and deploy manifest.yaml by wskdeploy, onto the OpenWhisk that the env file names; run by scripts/deploy.
+
+The env file is the local platform's, or one written by hand for an OpenWhisk, S3 and Redis of one's own (DL_ENV).
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+import zips
+from local_platform import DEFAULT_STATE, read_env
+from services import ROOT, write_private
+
+MANIFEST = ROOT / "manifest.yaml"
+KINDS_MANIFEST = ROOT / "manifest.kinds.yaml"  # beside the other, because its paths are relative to it
+KINDS = {"DL_PYTHON_IMAGE": "python:3.11-dl", "DL_TENSORFLOW_IMAGE": "python:3.11-tensorflow"}
+BIN = ROOT / ".local" / "bin"
+ECHO = "/whisk.system/utils/echo"  # a conductor that waits for its branches calls it
+
+
+class DeployError(Exception):
+    """Why nothing was deployed, in one sentence."""
+
+
+def deploy(environment: Mapping[str, str], kinds: bool) -> str:
+    """Package, deploy and return what wskdeploy said; with `kinds`, by runtime kinds in place of image names."""
+    zips.build_all()
+    manifest = write_kinds_manifest() if kinds else MANIFEST
+    check_set(environment, manifest)
+    check_echo(environment)
+    return wskdeploy(environment, "-m", str(manifest))
+
+
+def undeploy(environment: Mapping[str, str]) -> str:
+    """Remove what the manifest names; wskdeploy reads its zips for that, too."""
+    zips.build_all()
+    check_set(environment, MANIFEST)
+    return wskdeploy(environment, "undeploy", "-m", str(MANIFEST))
+
+
+def write_kinds_manifest() -> Path:
+    """Write the manifest with kinds, which can be prewarmed, where the original has images, which cannot."""
+    text = MANIFEST.read_text()
+    for variable, kind in KINDS.items():
+        text = text.replace(f"docker: ${{{variable}}}", f"runtime: {kind}")
+    new = KINDS_MANIFEST.with_name(f"{KINDS_MANIFEST.name}.{os.getpid()}")
+    new.write_text(f"# made by scripts/deploy --kinds from {MANIFEST.name}; changes are lost\n{text}")
+    return new.replace(KINDS_MANIFEST)
+
+
+def check_set(environment: Mapping[str, str], manifest: Path) -> None:
+    """Refuse unset variables: wskdeploy would deploy empty strings."""
+    named = ["APIHOST", "AUTH", *re.findall(r"\$\{(\w+)\}", manifest.read_text())]
+    unset = [name for name in dict.fromkeys(named) if not environment.get(name)]
+    if unset:
+        raise DeployError(f"not set: {', '.join(unset)}; set them in the env file that DL_ENV names")
+
+
+def check_echo(environment: Mapping[str, str]) -> None:
+    """Refuse an OpenWhisk without the action that composer calls while it waits."""
+    ran = run(environment, "wsk", "action", "invoke", ECHO, "--result", "--param", "answer", "yes")
+    if ran.returncode:
+        raise DeployError(f"{ECHO} at {environment['APIHOST']}: {ran.stderr.strip()}; conductors that wait need it")
+
+
+def wskdeploy(environment: Mapping[str, str], *arguments: str) -> str:
+    """Run wskdeploy and return its output."""
+    ran = run(environment, "wskdeploy", *arguments)
+    if ran.returncode:
+        raise DeployError(f"wskdeploy {shlex.join(arguments)}: {(ran.stderr or ran.stdout).strip()}")
+    return ran.stdout
+
+
+def run(environment: Mapping[str, str], program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the pinned tools with the settings of the env file."""
+    command = [str(BIN / program), *arguments]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def load_environment() -> dict[str, str]:
+    """Read the env file that DL_ENV names, else the local platform's."""
+    path = Path(os.environ.get("DL_ENV") or DEFAULT_STATE / "env")
+    if not path.exists():
+        raise DeployError(
+            f"{path}: no such file; run scripts/platform start, or set DL_ENV to the env file of your own"
+        )
+    environment = read_env(path)
+    if not environment.get("WSK_CONFIG_FILE"):  # wskdeploy reads its address and key from a file alone
+        properties = path.with_name(path.name + ".wskprops")
+        lines = [f"{name}={environment.get(name, '')}" for name in ("APIHOST", "AUTH")]
+        write_private(properties, "\n".join([*lines, "APIVERSION=v1", ""]))
+        environment["WSK_CONFIG_FILE"] = str(properties.resolve())
+    return environment
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--kinds", is_flag=True, help="use runtime kinds of the OpenWhisk, which can be prewarmed, not image names"
+)
+@click.option("--undeploy", "remove", is_flag=True, help="remove what the manifest names")
+def main(kinds: bool, remove: bool) -> None:
+    """Deploy and say how."""
+    try:
+        environment = load_environment()
+        if kinds and not remove:
+            print(f"deploying {KINDS_MANIFEST.name}: {MANIFEST.name} with kinds in place of images")
+        said = undeploy(environment) if remove else deploy(environment, kinds)
+    except (DeployError, zips.PackageError) as error:
+        sys.exit(f"scripts/deploy: {error}")
+    print(said.strip())
+
+
+if __name__ == "__main__":
+    main()
