@@ -95,6 +95,11 @@ class Invoker:
         finally:
             self._concurrency.active -= 1
 
+    def close(self) -> None:
+        """Give up what runs: a successor records it as lost."""
+        for task in self._tasks:
+            task.cancel()
+
     def _wanted(self, action: Action, namespace: str) -> Wanted:
         kind = self._kinds.resolve(action.kind)
         image = kind.image if kind else action.document["exec"]["image"]

@@ -9,7 +9,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
-import aiohttp
 import uvicorn
 
 from localwhisk import catalog, cgroup
@@ -26,6 +25,9 @@ from localwhisk.pool import Pool
 from localwhisk.settings import Settings
 from localwhisk.store import ActivationStore, EntityStore, open_database
 from localwhisk.watchdog import Watchdog
+
+IDLE = 70  # seconds, pekko.http.server.idle-timeout
+PATIENCE = 1  # seconds; a caller in a blocking wait must not hold up the end
 
 
 class Server(uvicorn.Server):
@@ -56,44 +58,41 @@ async def serve(settings: Settings) -> None:
         kill_orphans(settings.containers)
         limiter: Limiter = cgroup.detect() or Watchdog()
         async with _platform(settings, limiter) as platform:
-            # a caller in a blocking wait must not hold up the end
             config = uvicorn.Config(
-                build(platform), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
-            )
+                build(platform), log_level="warning", access_log=False, lifespan="off",
+                timeout_keep_alive=IDLE, timeout_graceful_shutdown=PATIENCE,
+            )  # fmt: skip
             ready = f"localwhisk: {settings.address()} (limits: {limiter.name})"
             await Server(config, ready).serve([listener])
 
 
 @contextlib.asynccontextmanager
 async def _platform(settings: Settings, limiter: Limiter) -> AsyncIterator[Platform]:
+    """All parts, with the containers ended and the limits removed afterwards."""
     key = _identity(settings)
+    database = open_database(settings.state / "localwhisk.sqlite")
+    kinds = Kinds(settings)
     async with new_client() as client:
-        pool, platform = _assemble(settings, key, limiter, client)
+        pool = Pool(Machine(settings, limiter, client), kinds)
+        throttles = Throttles(settings.invocations_per_minute, settings.fires_per_minute, settings.concurrent)
+        entities, records = EntityStore(database), ActivationStore(database)
+        definitions = Definitions(settings, kinds, entities)
+        catalog.install(entities, definitions)
+        invoker = Invoker(pool, kinds, records, throttles.concurrency)
+        dispatcher = Dispatcher(entities, records, invoker, GUEST, key, settings.sequence_length)
         keepers = [asyncio.create_task(pool.keep_house())]
         if isinstance(limiter, Watchdog):
             keepers.append(asyncio.create_task(limiter.run()))
         pool.grow_stem_cells()
         try:
-            yield platform
+            yield Platform(settings, key, kinds, entities, records, definitions, throttles, dispatcher, client)
         finally:
             for keeper in keepers:
                 keeper.cancel()
+            invoker.close()
             await pool.close()
             limiter.close()
-
-
-def _assemble(settings: Settings, key: str, limiter: Limiter, client: aiohttp.ClientSession) -> tuple[Pool, Platform]:
-    database = open_database(settings.state / "localwhisk.sqlite")
-    entities, records = EntityStore(database), ActivationStore(database)
-    kinds = Kinds(settings)
-    definitions = Definitions(settings, kinds, entities)
-    catalog.install(entities, definitions)
-    throttles = Throttles(settings.invocations_per_minute, settings.fires_per_minute, settings.concurrent)
-    pool = Pool(Machine(settings, limiter, client), kinds)
-    invoker = Invoker(pool, kinds, records, throttles.concurrency)
-    dispatcher = Dispatcher(entities, records, invoker, GUEST, key, settings.sequence_length)
-    platform = Platform(settings, key, kinds, entities, records, definitions, throttles, dispatcher, client)
-    return pool, platform
+            database.close()
 
 
 def _identity(settings: Settings) -> str:
