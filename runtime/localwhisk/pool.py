@@ -154,7 +154,9 @@ class Pool:
 
     def _grow(self, kind: Kind, cell: StemCell) -> None:
         launch = self._kinds.launch(kind.image, kind.name)
-        if launch is None or self._used() + cell.memory > self._room:
+        # room for any one action stays: nobody evicts stem cells, and what does not fit would wait for ever
+        room = self._room - self._machine.settings.max_memory
+        if launch is None or self._used() + cell.memory > room:
             return
         stem = Container(kind.image, kind.name, cell.memory, launch, self._machine, "stem cell")
         self._stems.append(stem)
