@@ -1,0 +1,67 @@
+"""What a warm container keeps between slices: the last shards on disk and one compiled learner; used by the trainer."""
+
+import hashlib
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common import transfer
+from common.errors import ModelError
+from common.model import Learner
+
+
+class Arrays:
+    """The last `limit` downloaded sets of arrays, mapped from disk."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._folder = Path(tempfile.mkdtemp(prefix="arrays-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._etags: dict[str, dict[str, str]] = {}  # key -> array -> etag; the oldest key first
+
+    def open(self, key: str, urls: dict[str, str]) -> dict[str, NDArray[Any]]:
+        """Map the arrays of a key; an array that is here already is downloaded again only when the store's differs."""
+        known = self._etags.pop(key, {})
+        while len(self._etags) >= self.limit:
+            shutil.rmtree(self._path(next(iter(self._etags))))
+            del self._etags[next(iter(self._etags))]
+        folder = self._path(key)
+        folder.mkdir(exist_ok=True)
+        files = {name: folder / f"{name}.npy" for name in urls}
+        self._etags[key] = known
+        for name, url in urls.items():
+            known[name] = transfer.fetch(url, files[name], known.get(name))
+        return {name: np.load(file, mmap_mode="r") for name, file in files.items()}
+
+    def _path(self, key: str) -> Path:
+        return self._folder / hashlib.sha256(key.encode()).hexdigest()
+
+
+class Learners:
+    """The last compiled learner: tracing its graph again would cost more than a second."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, float | None] | None = None
+        self._learner: Learner | None = None
+
+    def find(self, sha256: str, learning_rate: float | None) -> Learner | None:
+        """The learner of this model and rate, with the state its last slice left; None where there is none."""
+        return self._learner if self._key == (sha256, learning_rate) else None
+
+    def load(self, url: str, sha256: str, learning_rate: float | None) -> Learner:
+        """A new learner in its file's own state."""
+        self._key = self._learner = None  # before the next one takes memory
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "initial.keras"
+            transfer.fetch(url, path)
+            got = hashlib.sha256(path.read_bytes()).hexdigest()
+            if got != sha256:
+                raise ModelError(f"model: got a file of sha256 {got}, expected {sha256} as in the plan")
+            self._learner = Learner(path, learning_rate)
+        self._key = (sha256, learning_rate)
+        return self._learner

@@ -1,0 +1,75 @@
+"""Trains one slice of one lane's round; holds no key of the store, only presigned URLs."""
+
+import os
+import time
+from typing import Any
+
+from common import transfer
+from common.errors import ParameterError
+from common.lane import MARGIN_SECONDS, Lane, check_weights
+from common.memory import PeakMemory
+from common.model import Learner
+from common.schedule import Schedule
+from common.state import Progress
+from common.warm import Arrays, Learners
+
+SHARDS, HELD_OUT, LEARNERS = Arrays(limit=2), Arrays(limit=1), Learners()
+PLACE = ("run", "wave", "round", "lane", "start")
+EXPECTED = (*PLACE, "deadline", "schedule", "model_sha256", "learning_rate", "micro", "get", "shard", "put")
+
+
+def main(params: dict[str, Any]) -> dict[str, Any]:
+    """Train a slice; its parameters are one element of a wave as the reducer makes it."""
+    began = time.time()
+    missing = [name for name in EXPECTED if name not in params]
+    if missing:
+        raise ParameterError(f"got no {', '.join(missing)}, expected a slice as the reducer makes it")
+    place = {name: params[name] for name in PLACE}
+    deadline = min(params["deadline"], float(os.environ.get("__OW_DEADLINE", "inf")) / 1000)
+    if began > deadline - MARGIN_SECONDS:
+        return {"late": True, **place, "step": params["start"]}
+    with PeakMemory() as peak:
+        warm = LEARNERS.find(params["model_sha256"], params["learning_rate"]) is not None
+        learner, progress = start(params)
+        before = progress.seconds
+        step = train(params, learner, progress, deadline, lambda: (time.time() - began, peak.bytes))
+    spent = {"seconds": time.time() - began, "train_seconds": progress.seconds - before}
+    return {**place, "step": step, **spent, "memory": peak.bytes, "warm": warm}
+
+
+def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
+    """Return the learner in the slice's first state, and where that state stands."""
+    get, which = params["get"], (params["model_sha256"], params["learning_rate"])
+    known = LEARNERS.find(*which) if get["state"] else None
+    learner = known or LEARNERS.load(get["model"], *which)
+    progress = Progress(learner.rules, params["round"], params["lane"], 0)
+    if get["state"]:
+        tensors, metadata = transfer.fetch_state(get["state"])
+        learner.import_state(tensors)
+        progress = Progress.unpack(metadata) if params["start"] else progress
+    if params["start"] == 0:
+        learner.set_seeds(params["schedule"]["seed"], params["round"], params["lane"])
+    return learner, progress
+
+
+def train(params: dict[str, Any], learner: Learner, progress: Progress, deadline: float, measure: Any) -> int:
+    """Train to the last offered step that can be reached in time; return the last saved one."""
+    get, urls = params["get"], dict(params["put"])
+    data = SHARDS.open(params["shard"], {"x": get["x"], "y": get["y"]})
+    lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
+    earlier, memory = progress.activation_seconds, progress.memory
+
+    def save() -> None:
+        if progress.step == lane.total and "validation_x" in get:
+            held = {"x": get["validation_x"], "y": get["validation_y"]}
+            progress.validation = learner.evaluate(**HELD_OUT.open(f"{params['run']}/validation", held))
+        tensors = learner.export_state()
+        check_weights(tensors, progress)
+        spent, peak = measure()
+        progress.activation_seconds, progress.memory = earlier + spent, max(memory, peak)
+        transfer.put_state(urls[progress.step], tensors, progress.pack())
+
+    if 0 in urls:  # the outer momentum needs what the first round started from
+        save()
+    saved = lane.run(data["x"], data["y"], sorted(urls.keys() - {0}), deadline, save)
+    return params["start"] if saved is None else saved

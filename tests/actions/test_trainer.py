@@ -1,0 +1,232 @@
+"""The trainer, in process, on a real S3 server, with nothing but presigned URLs."""
+
+import hashlib
+import io
+import time
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from common import state
+from common.errors import ModelError, ParameterError, TransferError
+from common.model import Learner
+from common.schedule import Schedule
+from common.state import Progress
+from common.store import Location, Objects
+from common.warm import Arrays
+
+RANDOM = np.random.default_rng(11)
+COUNTS = [150, 149]
+NUMBERS = {"workers": 2, "epochs": 2, "rounds": 2, "batch": 16, "seed": 4, "counts": COUNTS}
+SHARDS = [
+    {"x": RANDOM.integers(0, 256, (count, 6, 6), np.uint8), "y": RANDOM.integers(0, 3, count).astype(np.uint8)}
+    for count in COUNTS
+]
+HELD = {"x": RANDOM.integers(0, 256, (40, 6, 6), np.uint8), "y": RANDOM.integers(0, 3, 40).astype(np.uint8)}
+
+
+def model_file(folder):
+    """Write a network with everything that carries state: moments, slots, seed generators."""
+    keras.utils.set_random_seed(9)
+    body = [layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(8, "relu"), layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input((6, 6)), *body, layers.Dropout(0.3), layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    model.save(folder / "initial.keras")
+    return folder / "initial.keras"
+
+
+class Lanes:
+    """Makes slices as the reducer does, runs them, and reads what they leave."""
+
+    def __init__(self, s3, main, folder):
+        self.objects, self.main = Objects(s3.params), main
+        self.model = model_file(folder)
+        self.sha256 = hashlib.sha256(self.model.read_bytes()).hexdigest()
+        self.objects.client.put_object(Bucket=s3.bucket, Key="trainer/initial.keras", Body=self.model.read_bytes())
+        for index, shard in enumerate(SHARDS):
+            self.arrays(f"trainer/{index}", shard)
+        self.arrays("trainer/held", HELD)
+        self.folder = folder
+
+    def at(self, key):
+        return Location(self.objects.bucket, key)
+
+    def arrays(self, prefix, pair):
+        for name, array in pair.items():
+            file = io.BytesIO()
+            np.save(file, array)
+            key = f"{prefix}/{name}.npy"
+            self.objects.client.put_object(Bucket=self.objects.bucket, Key=key, Body=file.getvalue())
+
+    def get(self, key):
+        return self.objects.presign_get(self.at(key))
+
+    def slice(self, run, stops, start=0, round_=0, lane=0, state_key=None, **changes):
+        shard = Schedule(**NUMBERS).shard(round_, lane)
+        put = [[step, self.objects.presign_put(self.at(self.key(run, round_, lane, step)))] for step in stops]
+        get = {"model": self.get("trainer/initial.keras"), "state": state_key and self.get(state_key)}
+        get |= {name: self.get(f"trainer/{shard}/{name}.npy") for name in ("x", "y")}
+        return {
+            "run": run, "wave": 3, "round": round_, "lane": lane, "start": start, "attempt": 1, "micro": None,
+            "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
+            "get": get, "shard": f"{run}/{shard}", "put": put, **changes,
+        }  # fmt: skip
+
+    def key(self, run, round_, lane, step):
+        return f"trainer/{run}/{round_}-{lane}-{step}"
+
+    def read(self, run, step, round_=0, lane=0):
+        path = self.folder / "read"
+        path.write_bytes(self.objects.read(self.at(self.key(run, round_, lane, step))))
+        return state.load(path)
+
+
+@pytest.fixture(scope="module")
+def lanes(s3, action, tmp_path_factory):
+    lanes = Lanes(s3, action("trainer"), tmp_path_factory.mktemp("trainer"))
+    yield lanes
+    lanes.objects.client.close()
+
+
+def measured(answer):
+    """Split off what differs from run to run."""
+    noise = {name: answer.pop(name) for name in ("seconds", "train_seconds", "memory", "warm")}
+    assert noise["seconds"] >= noise["train_seconds"] > 0
+    assert 100 << 20 < noise["memory"] < 4 << 30
+    return answer
+
+
+def test_a_slice_is_the_learner_on_the_schedule(lanes):
+    answer = lanes.main(lanes.slice("whole", [4, 10], lane=1))
+    assert measured(answer) == {"run": "whole", "wave": 3, "round": 0, "lane": 1, "start": 0, "step": 10}
+    oracle = Learner(lanes.model)
+    oracle.set_seeds(4, 0, 1)
+    order, bounds = Schedule(**NUMBERS).order(0, 1)
+    sums = oracle.train(SHARDS[1]["x"], SHARDS[1]["y"], order, bounds, 0, 10)
+    tensors, metadata = lanes.read("whole", 10, lane=1)
+    assert state.digest(tensors) == state.digest(oracle.export_state())
+    got = Progress.unpack(metadata)
+    assert (got.rules, got.round, got.lane, got.step, got.examples) == (oracle.rules, 0, 1, 10, 149)
+    assert got.sums == {name: pytest.approx(pair) for name, pair in sums.items()}
+    assert got.activation_seconds > got.seconds > 0
+    assert got.memory > 100 << 20
+    assert got.validation is None
+    assert got.last_lines.startswith("round 0, lane 1, step 10 of 10: accuracy 0.")
+    assert not lanes.objects.sizes("trainer/whole/0-1-4")  # done within 30 seconds: one save
+
+
+def test_four_times_the_same_slice_and_a_cut_one(lanes):
+    digests, warm = set(), []
+    for index in range(4):
+        answer = lanes.main(lanes.slice(f"same-{index}", [10]))
+        digests.add(state.digest(lanes.read(f"same-{index}", 10)[0]))
+        warm.append(answer["warm"])
+    assert len(digests) == 1
+    start = None
+    for first, last in [(0, 3), (3, 8), (8, 10)]:
+        answer = lanes.main(lanes.slice("cut", [last], start=first, state_key=start))
+        assert (answer["start"], answer["step"]) == (first, last)
+        start = lanes.key("cut", 0, 0, last)
+    tensors, metadata = lanes.read("cut", 10)
+    assert {state.digest(tensors)} == digests
+    cut, whole = Progress.unpack(metadata), Progress.unpack(lanes.read("same-0", 10)[1])
+    assert (cut.examples, cut.step) == (whole.examples, whole.step) == (150, 10)
+    assert cut.sums == {name: pytest.approx(pair) for name, pair in whole.sums.items()}
+    assert len(cut.last_lines.splitlines()) == 3
+
+
+def test_the_next_round_starts_from_the_given_state_with_new_seeds(lanes):
+    lanes.main(lanes.slice("rounds", [10]))
+    lanes.main(lanes.slice("rounds", [10], round_=1, state_key=lanes.key("rounds", 0, 0, 10)))
+    oracle = Learner(lanes.model)
+    oracle.import_state(lanes.read("rounds", 10)[0])
+    oracle.set_seeds(4, 1, 0)
+    oracle.train(SHARDS[1]["x"], SHARDS[1]["y"], *Schedule(**NUMBERS).order(1, 0), 0, 10)
+    tensors, metadata = lanes.read("rounds", 10, round_=1)
+    assert state.digest(tensors) == state.digest(oracle.export_state())
+    progress = Progress.unpack(metadata)
+    assert (progress.round, progress.examples, progress.sums["loss"][1]) == (1, 149, 149)
+
+
+def test_the_start_is_saved_when_asked_for(lanes):
+    lanes.main(lanes.slice("start", [0, 10]))
+    tensors, metadata = lanes.read("start", 0)
+    initial = Learner(lanes.model).export_state()
+    kept = {name for name in initial if not name.startswith("seed.")}
+    assert state.digest({n: tensors[n] for n in kept}) == state.digest({n: initial[n] for n in kept})
+    assert Progress.unpack(metadata).step == 0
+    assert lanes.read("start", 10)
+
+
+def test_a_state_that_exists_is_done_already(lanes):
+    lanes.objects.create(lanes.at(lanes.key("twin", 0, 0, 10)), b"the twin's")
+    assert lanes.main(lanes.slice("twin", [10]))["step"] == 10
+    assert lanes.objects.read(lanes.at(lanes.key("twin", 0, 0, 10))) == b"the twin's"
+
+
+def test_a_warm_container_keeps_the_learner_and_notices_another_shard(lanes):
+    lanes.main(lanes.slice("warm", [10]))
+    again = lanes.slice("warm-2", [10], round_=1, state_key=lanes.key("warm", 0, 0, 10), shard="warm/0")
+    assert lanes.main(again)["warm"] is True  # under the key of shard 0 lies shard 1 now
+    lanes.main(lanes.slice("warm-3", [10], round_=1, state_key=lanes.key("warm", 0, 0, 10)))
+    digests = {state.digest(lanes.read(run, 10, round_=1)[0]) for run in ("warm-2", "warm-3")}
+    assert len(digests) == 1
+    assert lanes.main(lanes.slice("warm-4", [10], learning_rate=0.5))["warm"] is False
+
+
+def test_learning_rate_micro_and_validation(lanes):
+    held = {f"validation_{name}": lanes.get(f"trainer/held/{name}.npy") for name in ("x", "y")}
+    piece = lanes.slice("rate", [10], learning_rate=0.25, micro=5)
+    lanes.main({**piece, "get": piece["get"] | held})
+    oracle = Learner(lanes.model, 0.25)
+    oracle.set_seeds(4, 0, 0)
+    oracle.train(SHARDS[0]["x"], SHARDS[0]["y"], *Schedule(**NUMBERS).order(0, 0), 0, 10, 5)
+    tensors, metadata = lanes.read("rate", 10)
+    assert state.digest(tensors) == state.digest(oracle.export_state())
+    assert Progress.unpack(metadata).validation == oracle.evaluate(HELD["x"], HELD["y"])
+
+
+def test_queued_too_long(lanes, monkeypatch):
+    gone = {"get": {}, "put": []}
+    late = {"late": True, "run": "late", "wave": 3, "round": 0, "lane": 0, "start": 7, "step": 7}
+    assert lanes.main(lanes.slice("late", [], start=7, deadline=time.time() + 4.9) | gone) == late
+    monkeypatch.setenv("__OW_DEADLINE", str(int((time.time() + 4.9) * 1000)))
+    assert lanes.main(lanes.slice("late", [], start=7) | gone) == late
+
+
+def test_a_near_deadline_ends_the_slice_at_the_first_stop(lanes):
+    answer = lanes.main(lanes.slice("near", [1, 10], deadline=time.time() + 6))
+    assert answer["step"] == 1
+    assert Progress.unpack(lanes.read("near", 1)[1]).examples == 16
+
+
+def test_errors_are_sentences(lanes):
+    with pytest.raises(ModelError) as error:
+        lanes.main(lanes.slice("nan", [10], learning_rate=1e38))
+    assert str(error.value).startswith("round 0, lane 0, steps 0..10: loss became ")
+    with pytest.raises(ParameterError) as error:
+        lanes.main({"run": "r"})
+    assert str(error.value).startswith("got no wave, round, lane, start, deadline, ")
+    with pytest.raises(ModelError, match=f"model: got a file of sha256 {lanes.sha256}, expected 00 as in the plan"):
+        lanes.main(lanes.slice("other", [10], model_sha256="00"))
+    piece = lanes.slice("gone", [10])
+    with pytest.raises(TransferError, match="trainer/none: got status 404 NoSuchKey") as error:
+        lanes.main({**piece, "get": {**piece["get"], "x": lanes.get("trainer/none")}})
+    assert "Signature" not in str(error.value)
+
+
+def test_no_more_shards_than_the_limit_stay_on_disk(lanes, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    arrays = Arrays(limit=2)
+    urls = [{name: lanes.get(f"trainer/{shard}/{name}.npy") for name in ("x", "y")} for shard in (0, 1)]
+    for key, shard in [("a", 0), ("b", 1), ("a", 0), ("c", 1)]:
+        opened = arrays.open(key, urls[shard])
+        np.testing.assert_array_equal(opened["x"], SHARDS[shard]["x"])
+    files = {path.relative_to(tmp_path).parts[1:] for path in tmp_path.rglob("*.npy")}
+    expected = {hashlib.sha256(key.encode()).hexdigest() for key in ("a", "c")}
+    assert files == {(folder, f"{name}.npy") for folder in expected for name in ("x", "y")}
+    del arrays
+    assert not any(tmp_path.iterdir())
