@@ -1,0 +1,72 @@
+"""Imports point one way: actions to common, scripts to localwhisk; and TensorFlow stays behind one door."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ACTIONS, COMMON = ROOT / "actions", ROOT / "actions" / "common"
+LOCALWHISK, SCRIPTS = ROOT / "runtime" / "localwhisk", ROOT / "scripts"
+OURS = {"common", "localwhisk", "proxy", *(path.stem for path in SCRIPTS.glob("*.py"))}
+TENSORFLOW = {"tensorflow", "keras"}
+LOCK = (ROOT / "runtime" / "image" / "dl-python" / "requirements.txt").read_text()
+DL_PYTHON = set(re.findall(r"^([\w-]+)==", LOCK, re.MULTILINE))  # what an action may import: the image holds no more
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level names that a file imports, inside functions too."""
+    return set(names(ast.parse(path.read_text())))
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." if node.level else str(node.module).partition(".")[0]
+
+
+def files(folder: Path):
+    found = [path for path in sorted(folder.rglob("*.py")) if not {"node_modules", "common"} & set(path.parts[:-1])]
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in found]
+
+
+def library():
+    return [pytest.param(path, id=path.stem) for path in sorted(COMMON.glob("*.py"))]
+
+
+@pytest.mark.parametrize("path", files(ACTIONS))
+def test_an_action_imports_common_alone(path):
+    assert imported(path) - sys.stdlib_module_names <= {"common"}
+
+
+@pytest.mark.parametrize("path", library())
+def test_common_imports_what_the_images_hold(path):
+    allowed = DL_PYTHON | {"common"} | (TENSORFLOW if path.stem == "model" else set())
+    assert imported(path) - sys.stdlib_module_names <= allowed
+
+
+@pytest.mark.parametrize("path", files(LOCALWHISK))
+def test_localwhisk_knows_neither_actions_nor_scripts(path):
+    assert imported(path) & OURS <= {"localwhisk"}
+
+
+@pytest.mark.parametrize("path", files(SCRIPTS))
+def test_scripts_import_localwhisk_and_each_other(path):
+    assert not imported(path) & {"common", *TENSORFLOW}
+
+
+def test_the_proxy_needs_the_standard_library_alone():
+    assert imported(ROOT / "runtime" / "image" / "proxy.py") <= sys.stdlib_module_names
+
+
+def test_the_installer_needs_the_standard_library_alone():
+    assert imported(SCRIPTS / "installation.py") <= sys.stdlib_module_names
+
+
+def test_no_script_hides_a_module_of_the_standard_library():
+    assert not {path.stem for path in SCRIPTS.glob("*.py")} & sys.stdlib_module_names
