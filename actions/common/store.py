@@ -6,6 +6,7 @@ Used by every action that holds S3 keys; trainers hold none and never import thi
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -34,17 +35,15 @@ class Location:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def connect(connection: dict[str, str]) -> Any:
+@cache  # a client costs a third of a second, a warm container keeps it
+def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any:
     """Return an S3 client; signature v4 and path addressing, which every S3-compatible server takes."""
-    missing = [name for name in CONNECTION if not connection.get(name)]
-    if missing:
-        raise ParameterError(f"s3: {', '.join(missing)} not set, expected {', '.join(CONNECTION)}")
     return boto3.client(
         "s3",
-        endpoint_url=connection["endpoint"],
-        region_name=connection["region"],
-        aws_access_key_id=connection["access_key"],
-        aws_secret_access_key=connection["secret_key"],
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
@@ -78,7 +77,10 @@ class Objects:
     """Objects of any bucket that the connection's keys open; turns the client's errors into sentences."""
 
     def __init__(self, connection: dict[str, str]) -> None:
-        self.client = connect(connection)
+        missing = [name for name in CONNECTION if not connection.get(name)]
+        if missing:
+            raise ParameterError(f"s3: {', '.join(missing)} not set, expected {', '.join(CONNECTION)}")
+        self.client = connect(*(connection[name] for name in CONNECTION if name != "bucket"))
         self.bucket = connection["bucket"]
 
     def locate(self, text: str) -> Location:
