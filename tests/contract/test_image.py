@@ -1,0 +1,161 @@
+"""The action images: what they are built from, and, where a Docker engine answers, how their containers behave."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "runtime/image"
+VERSION = "0.1.0"
+NAMES = {target: f"openwhisk-dl/{target}:{VERSION}" for target in ("dl-python", "dl-tensorflow")}
+BUILD_SECONDS = 1800
+PATIENCE = 20  # seconds until a container listens
+
+
+def pins(target: str) -> dict[str, str]:
+    lock = (FOLDER / target / "requirements.txt").read_text()
+    return dict(re.findall(r"(?m)^([a-z0-9.-]+)==(\S+) \\$", lock))
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_every_requirement_is_pinned_and_hashed(target: str) -> None:
+    lock = (FOLDER / target / "requirements.txt").read_text()
+    requirements = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
+    assert len(requirements) == len(pins(target)) > 0
+    assert len(re.findall(r"(?m)^\S+==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", lock)) == len(requirements)
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_a_lock_file_names_no_host_and_no_folder(target: str) -> None:
+    lock = (FOLDER / target / "requirements.txt").read_text()
+    assert re.findall(r"--(?:index|extra-index|find|trusted)\S*(?= )|://|@ ", lock.split("\n", 6)[-1]) == []
+
+
+def test_the_images_agree_on_what_both_have() -> None:
+    small, large = pins("dl-python"), pins("dl-tensorflow")
+    assert small.items() <= large.items()
+    assert "tensorflow-cpu" in large.keys() - small.keys()
+
+
+def test_the_small_image_is_what_its_actions_import() -> None:
+    direct = re.findall(r"(?m)^(\w+)==", (FOLDER / "dl-python/requirements.in").read_text())
+    assert direct == ["boto3", "numpy", "safetensors"]
+
+
+def test_the_runtimes_manifest_names_the_images() -> None:
+    runtimes = json.loads((FOLDER / "runtimes.json").read_text())["runtimes"]
+    kinds = {entry["kind"]: entry for family in runtimes.values() for entry in family}
+    images = {kind: "{prefix}/{name}:{tag}".format(**entry["image"]) for kind, entry in kinds.items()}
+    assert images == {
+        "nodejs:20": "openwhisk/action-nodejs-v20:nightly",
+        "python:3.11": "openwhisk/action-python-v3.11:nightly",
+        "python:3.11-dl": NAMES["dl-python"],
+        "python:3.11-tensorflow": NAMES["dl-tensorflow"],
+    }
+    assert [kind for kind, entry in kinds.items() if entry["default"]] == ["nodejs:20", "python:3.11"]
+    cells = {kind: entry["stemCells"] for kind, entry in kinds.items() if "stemCells" in entry}
+    assert cells == {"python:3.11-tensorflow": [{"initialCount": 4, "memory": "512 MB"}]}
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[str, str]:
+    """Build both images, or skip where no Docker engine answers."""
+    if shutil.which("docker") is None:
+        pytest.skip("no Docker engine: docker is not on PATH")
+    if subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("no Docker engine answers")
+    for target, name in NAMES.items():
+        command = ["docker", "build", "--target", target, "--tag", name, str(FOLDER)]
+        build = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        assert build.returncode == 0, build.stdout + build.stderr
+    return NAMES
+
+
+@pytest.mark.image
+@pytest.mark.parametrize(
+    ("target", "cases"),
+    [("dl-python", "not nodejs"), ("dl-tensorflow", "python and (echo or raises or exits or sigterm or preload)")],
+)
+def test_the_contract_holds_inside_the_image(target: str, cases: str, built: dict[str, str]) -> None:
+    files = [str(Path(__file__).with_name(name)) for name in ("test_container.py", "test_proxy.py")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", cases, *files]
+    ran = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "CONTAINER_IMAGE": built[target]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert re.search(r"\d+ passed", ran.stdout), ran.stdout
+
+
+@pytest.fixture
+def invoke(built: dict[str, str]) -> Iterator[Callable[[str, str], Any]]:
+    """Run an action's code once in a fresh container as OpenWhisk limits it; its answers and what it printed."""
+    started: list[str] = []
+
+    def run(target: str, code: str) -> Any:
+        limits = ["--memory=512m", "--memory-swap=512m", "--cpus=1", "--pids-limit=1024", "--cap-drop=NET_RAW"]
+        command = ["docker", "run", "--detach", "--publish=127.0.0.1::8080", *limits, built[target]]
+        started.append(subprocess.check_output(command, text=True).strip())
+        address = subprocess.check_output(["docker", "port", started[-1], "8080"], text=True).split()[0]
+        answers = [post(address, "/init", {"code": code}), post(address, "/run", {})]
+        logs = subprocess.run(["docker", "logs", started[-1]], capture_output=True, text=True, check=True)
+        return answers, logs.stdout, logs.stderr
+
+    yield run
+    for container in started:
+        subprocess.run(["docker", "rm", "--force", container], check=True, capture_output=True)
+
+
+def post(address: str, path: str, value: object) -> Any:
+    """Post to a container, whose server may not listen yet."""
+    request = urllib.request.Request(f"http://{address}{path}", json.dumps({"value": value}).encode())
+    for _ in range(PATIENCE * 10):
+        try:
+            with urllib.request.urlopen(request) as response:
+                return json.loads(response.read())
+        except urllib.error.HTTPError as refused:
+            return json.loads(refused.read())
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise TimeoutError(f"{address}: got no answer in {PATIENCE} s")
+
+
+SENTINEL = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n"
+
+
+@pytest.mark.image
+def test_the_small_image_has_no_tensorflow(invoke: Callable[[str, str], Any]) -> None:
+    code = "import boto3, numpy, safetensors.numpy\nimport tensorflow\ndef main(a): return a"
+    answers, _, stderr = invoke("dl-python", code)
+    assert answers[0] == {"error": "Cannot start action. Check logs for details."}
+    assert "No module named 'tensorflow'" in stderr
+
+
+@pytest.mark.image
+def test_the_large_image_has_tensorflow_at_hand(invoke: Callable[[str, str], Any]) -> None:
+    code = (
+        "import os, sys, tempfile\nEARLY = 'tensorflow' in sys.modules\nimport keras, tensorflow, boto3, safetensors\n"
+        "def main(a):\n  tempfile.TemporaryFile().close()\n"
+        "  x = keras.random.uniform((8, 28, 28, 1), seed=1)\n  y = keras.layers.Conv2D(4, 3)(x)\n"
+        "  return {'early': EARLY, 'shape': list(y.shape), 'user': os.getuid(), 'home': os.environ['HOME'],"
+        " 'version': tensorflow.__version__}"
+    )
+    answers, stdout, stderr = invoke("dl-tensorflow", code)
+    version = pins("dl-tensorflow")["tensorflow-cpu"]
+    result = {"early": True, "shape": [8, 26, 26, 4], "user": 65534, "home": "/tmp", "version": version}
+    assert (answers, stdout, stderr) == ([{"ok": True}, result], SENTINEL, SENTINEL)
