@@ -66,7 +66,8 @@ def check_echo(environment: Mapping[str, str]) -> None:
     """Refuse an OpenWhisk without the action that composer calls while it waits."""
     ran = run(environment, "wsk", "action", "invoke", ECHO, "--result", "--param", "answer", "yes")
     if ran.returncode:
-        raise DeployError(f"{ECHO} at {environment['APIHOST']}: {ran.stderr.strip()}; conductors that wait need it")
+        said = ran.stderr.partition("\n")[0].removeprefix("error: ")
+        raise DeployError(f"{ECHO}: got {said!r}, expected an answer: conductors that wait need it")
 
 
 def wskdeploy(environment: Mapping[str, str], *arguments: str) -> str:

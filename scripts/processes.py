@@ -43,6 +43,7 @@ class Process:
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+            _wait(lambda: not self.alive(), 5)
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:

@@ -27,11 +27,14 @@ class PackageError(Exception):
 
 
 def build_all(root: Path = ROOT, zips: Path = ZIPS) -> list[Path]:
-    """Build every zip and return their paths."""
+    """Build every zip, remove those whose source is gone, and return their paths."""
     zips.mkdir(parents=True, exist_ok=True)
     contents = {main.parent.name: python_action(main.parent) for main in sorted(root.glob("actions/*/__main__.py"))}
     contents |= {path.stem: conductor(path) for path in sorted(root.glob("compositions/*.js"))}
-    return [write(zips / f"{name}.zip", files) for name, files in contents.items()]
+    built = [write(zips / f"{name}.zip", files) for name, files in contents.items()]
+    for path in set(zips.glob("*.zip")) - set(built):
+        path.unlink()
+    return built
 
 
 def python_action(folder: Path) -> dict[str, bytes]:

@@ -130,7 +130,8 @@ def test_a_conductor_runs_alone(built: Path, tmp_path: Path, name: str) -> None:
         archive.extractall(tmp_path)
     program = """
       for (const name of ['openwhisk', 'redis', 'redis-commands', 'uuid']) require(name)
-      require(process.cwd()).main({ value: [], run: 'r', driver: 'd', wave: null }).then(step => console.log(JSON.stringify(step)))
+      const given = { value: [], run: 'r', driver: 'd', wave: null }
+      require(process.cwd()).main(given).then(step => console.log(JSON.stringify(step)))
     """
     ran = subprocess.run(["node", "-e", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     step = json.loads(ran.stdout.splitlines()[-1])
