@@ -1,0 +1,164 @@
+"""Whole deployments: real wskdeploy, wsk, composer, Redis, S3 server and TensorFlow on localwhisk."""
+
+import io
+import json
+import subprocess
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+import deployment
+from common import ledger
+from common.run import Run
+from common.store import Objects
+from local_platform import Platform
+
+PARAMETERS = {"dataset": "data/shapes.npz", "model": "data/cnn.keras", "workers": 3, "epochs": 4, "rounds": 2}
+FINISHED_SECONDS = 400
+
+
+class Deployment:
+    """A platform with everything deployed, used as a data scientist does: by wsk and the bucket."""
+
+    def __init__(self, platform, kinds):
+        self.platform = platform
+        self.before = self.wsk("list").stdout
+        deployment.deploy(platform.environment(), kinds)
+        self.bucket = platform.bucket()
+        self.objects = Objects(self.bucket.params)
+
+    def wsk(self, *arguments):
+        """Run wsk."""
+        command = [str(deployment.BIN / "wsk"), *arguments]
+        environment = self.platform.environment()
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def put(self, key, body):
+        """Upload an object."""
+        self.bucket.client.put_object(Bucket=self.bucket.bucket, Key=key, Body=body)
+
+    def start(self, **parameters):
+        """Invoke dl-pipeline; return the activation's id."""
+        flags = [word for name, value in parameters.items() for word in ("-p", name, json.dumps(value).strip('"'))]
+        said = self.wsk("action", "invoke", "dl-pipeline", *flags)
+        assert said.returncode == 0, said.stderr
+        return said.stdout.split()[-1]
+
+    def finish(self, activation):
+        """Wait for a pipeline's result."""
+        end = time.monotonic() + FINISHED_SECONDS
+        while time.monotonic() < end:
+            said = self.wsk("activation", "result", activation)
+            if said.returncode == 0:
+                return json.loads(said.stdout)
+            time.sleep(0.5)
+        raise AssertionError(f"no result of {activation} after {FINISHED_SECONDS} s: {said.stderr}")
+
+    def train(self, run, **parameters):
+        """Run the pipeline to its end; return its result."""
+        return self.finish(self.start(run=run, **{**PARAMETERS, **parameters}))
+
+    def run(self, name):
+        """Return a run's state in the store."""
+        return Run(self.objects, name)
+
+    def attempts(self, name):
+        """Return the ledger's slices as (round, lane, attempt)."""
+        waves = []
+        while wave := ledger.find(self.run(name), len(waves)):
+            waves.append(wave)
+        return [(piece.round, piece.lane, piece.attempt) for wave in waves for piece in wave.slices]
+
+    def trainers(self):
+        """Return the processes of containers that run the trainer."""
+        found = []
+        for note in (self.platform.state / "localwhisk" / "containers").glob("*/process.json"):
+            code = note.parent / "root" / "action" / "__main__.py"
+            if code.exists() and "Trains one slice" in code.read_text():
+                found.append(psutil.Process(json.loads(note.read_text())["pid"]))
+        return found
+
+
+def shapes(count, seed):
+    """Return images of 4 classes: a bright bar at one of four angles, moved and noisy; uint8."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 4
+    grid = np.mgrid[-1:1:24j, -1:1:24j]
+    angle = labels * np.pi / 4 + random.normal(0, 0.1, count)
+    across = np.cos(angle)[:, None, None] * grid[0] + np.sin(angle)[:, None, None] * grid[1]
+    bar = np.abs(across - random.uniform(-0.3, 0.3, count)[:, None, None]) < 0.2
+    noisy = bar * 120 + random.normal(60, 40, (count, 24, 24))
+    return np.clip(noisy, 0, 255).astype(np.uint8), labels.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    """Give an .npz file's bytes."""
+    (x_train, y_train), (x_test, y_test) = shapes(2400, 1), shapes(800, 2)
+    file = io.BytesIO()
+    np.savez_compressed(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """Give a compiled network's file: convolutions, batch norm and dropout, so that every kind of state is in play."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    network = keras.Sequential(
+        [
+            keras.Input((24, 24)),
+            layers.Rescaling(1 / 255),
+            layers.Reshape((24, 24, 1)),
+            layers.Conv2D(24, 5, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Conv2D(24, 5, activation="relu"),
+            layers.MaxPooling2D(4),
+            layers.Flatten(),
+            layers.Dropout(0.25),
+            layers.Dense(4),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(0.002), loss, metrics=["accuracy"])
+    path = tmp_path_factory.mktemp("model") / "cnn.keras"
+    network.save(path)
+    return path.read_bytes()
+
+
+def deploy(folder, dataset, model, flags=(), kinds=True):
+    """Start a platform and deploy onto it; yields, then stops it and looks for what it left."""
+    platform = Platform(folder)
+    platform.start(flags)
+    try:
+        deployed = Deployment(platform, kinds)
+        deployed.put(PARAMETERS["dataset"], dataset)
+        deployed.put(PARAMETERS["model"], model)
+        yield deployed
+    finally:
+        platform.stop()
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    assert [command for command in commands if str(folder) in command] == []
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory, dataset, model):
+    """Give a deployment with stem cells and stock throttles."""
+    yield from deploy(tmp_path_factory.mktemp("platform"), dataset, model)
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory, dataset, model):
+    """Give a deployment as the stock standalone OpenWhisk has it: 1 024 MB, images that cannot be prewarmed."""
+    flags = ("--user-memory", "1024")
+    yield from deploy(tmp_path_factory.mktemp("stock"), dataset, model, flags, kinds=False)
+
+
+@pytest.fixture(scope="session")
+def trained(deployed):
+    """Give the result of one undisturbed run."""
+    return deployed.train("undisturbed")

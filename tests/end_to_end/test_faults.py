@@ -1,0 +1,94 @@
+"""Kills, crashes, throttles and small pools: the weights come out the same, to the bit."""
+
+import os
+import signal
+import time
+
+import psutil
+
+from .conftest import PARAMETERS
+from .test_pipeline import wait
+
+
+def kill_one_trainer(deployed):
+    """Kill the trainer that has worked most; False when none is there."""
+    busy = sorted(deployed.trainers(), key=lambda process: -process.cpu_times().user)
+    for process in busy[:1]:
+        process.send_signal(signal.SIGKILL)
+    return bool(busy)
+
+
+def test_trainers_killed_at_the_start_and_in_the_middle(deployed, trained):
+    activation = deployed.start(run="killed", **PARAMETERS)
+    wait(lambda: (0, 0, 1) in deployed.attempts("killed"))
+    wait(lambda: kill_one_trainer(deployed))
+    wait(lambda: (1, 0, 1) in deployed.attempts("killed"))
+    time.sleep(1.5)
+    assert kill_one_trainer(deployed)
+    result = deployed.finish(activation)
+    attempts = deployed.attempts("killed")
+    assert result["weights_sha256"] == trained["weights_sha256"]
+    assert [sum(r == number and attempt == 2 for r, _, attempt in attempts) for number in (0, 1)] == [1, 1]
+    assert all(attempt <= 2 for _, _, attempt in attempts)
+
+
+def test_a_platform_killed_in_the_middle_of_training(deployed, trained):
+    deployed.start(run="crashed", **PARAMETERS)
+    wait(lambda: (1, 0, 1) in deployed.attempts("crashed"))
+    time.sleep(0.5)
+    server = deployed.platform.running()["localwhisk"].process
+    os.kill(server.pid, signal.SIGKILL)
+    wait(lambda: not server.alive())
+    deployed.platform.start()
+    assert deployed.train("crashed", workers=2) == {"error": "run crashed exists with workers 3, got 2"}
+    assert deployed.train("crashed")["weights_sha256"] == trained["weights_sha256"]
+    attempts = deployed.attempts("crashed")
+    assert attempts[:6] == [(r, lane, 1) for r in range(2) for lane in range(3)]
+
+
+def test_two_drivers_of_one_run_do_no_harm(deployed, trained):
+    both = [deployed.start(run="twice", **PARAMETERS) for _ in range(2)]
+    results = [deployed.finish(activation) for activation in both]
+    assert [result["weights_sha256"] for result in results] == [trained["weights_sha256"]] * 2
+    assert deployed.attempts("twice") == [(r, lane, 1) for r in range(2) for lane in range(3)]
+
+
+def test_eight_lanes_and_eight_rounds_at_stock_throttles(deployed):
+    result = deployed.train("wide", workers=8, epochs=4, rounds=8)
+    assert "error" not in result, result
+    assert deployed.attempts("wide") == [(r, lane, 1) for r in range(8) for lane in range(8)]
+
+
+def test_a_stock_pool_without_stem_cells_gives_the_same_weights(stock, trained):
+    assert stock.train("small")["weights_sha256"] == trained["weights_sha256"]
+
+
+def test_what_wskdeploy_puts_it_takes_away(stock):
+    import deployment
+
+    environment = stock.platform.environment()
+    before = versions(stock)
+    deployment.wskdeploy(environment, "-m", str(deployment.MANIFEST))
+    assert versions(stock) == before
+    deployment.undeploy(environment)
+    assert stock.wsk("list").stdout == stock.before
+    group = stock.platform.running()["localwhisk"].process
+    children = psutil.Process(group.pid).children(recursive=True)
+    stock.platform.stop()
+    assert children and not [process for process in children if process.is_running()]
+
+
+def versions(deployed):
+    """Return {action: (version, digest of its code)} of everything but sequences, which wskdeploy cannot version."""
+    import hashlib
+    import json
+
+    from .conftest import deployment  # noqa: F401
+
+    found = {}
+    listed = deployed.wsk("action", "list", "--limit", "100").stdout.splitlines()[1:]
+    for name in [line.split()[0] for line in listed if "sequence" not in line]:
+        action = json.loads(deployed.wsk("action", "get", name).stdout.partition("\n")[2])
+        code = deployed.wsk("action", "get", name, "--save-as", "-").stdout
+        found[name] = (action["version"], hashlib.sha256(code.encode()).hexdigest())
+    return found
