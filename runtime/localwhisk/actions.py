@@ -66,7 +66,7 @@ class Action:
         """Parameters a caller may not override."""
         if not is_truthy(self.annotation("final")):
             return set()
-        return {entry["key"] for entry in self.parameters if entry["value"] not in (None, "")}
+        return {entry["key"] for entry in self.parameters if entry["value"] is not None}
 
     def arguments(self, payload: Any) -> tuple[Any, dict[str, str]]:
         """What /run gets, and what /init's environment gets, of parameters and payload; an array comes alone."""

@@ -85,10 +85,10 @@ class Definitions:
         limits |= {key: value for key, value in given.items() if value is not None}
         if not all(isinstance(value, int) for value in limits.values()):
             raise malformed("limits malformed")
-        _check("duration {} milliseconds", limits["timeout"], MIN_TIMEOUT, self._settings.max_timeout)
-        _check("memory size {} MB", limits["memory"], MIN_MEMORY, self._settings.max_memory)
-        _check("log size {} MB", limits["logs"], 0, MAX_LOGS)
-        _check("concurrency {}", limits["concurrency"], 1, 1)
+        _check("duration", limits["timeout"], MIN_TIMEOUT, self._settings.max_timeout, " milliseconds")
+        _check("memory size", limits["memory"], MIN_MEMORY, self._settings.max_memory, " MB")
+        _check("log size", limits["logs"], 0, MAX_LOGS, " MB")
+        _check("concurrency", limits["concurrency"], 1, 1, "")
         return limits
 
     def _check_sequence(self, name: Name, components: list[str]) -> None:
@@ -169,13 +169,11 @@ def without_code(document: Document) -> Document:
     return document | {"exec": execution}
 
 
-def _check(text: str, value: int, least: int, most: int) -> None:
-    unit = {"duration {} milliseconds": "milliseconds"}.get(text, "MB")
-    what = text.format(value)
+def _check(what: str, value: int, least: int, most: int, unit: str) -> None:
     if value > most:
-        raise RequestError(400, f"requirement failed: {what} exceeds allowed threshold of {most} {unit}")
+        raise RequestError(400, f"requirement failed: {what} {value}{unit} exceeds allowed threshold of {most}{unit}")
     if value < least:
-        raise RequestError(400, f"requirement failed: {what} below allowed threshold of {least} {unit}")
+        raise RequestError(400, f"requirement failed: {what} {value}{unit} below allowed threshold of {least}{unit}")
 
 
 def _check_code(code: str) -> None:

@@ -86,7 +86,11 @@ class Invoker:
     async def _process(self, job: Job) -> None:
         try:
             container = await self._pool.acquire(self._wanted(job.action, job.namespace))
-            outcome = await self._execute(job, container)
+            try:
+                outcome = await self._execute(job, container)
+            except Exception:
+                self._pool.discard(container)
+                raise
             await self._complete(job, container, outcome)
         except Exception as error:
             if not job.done.done():
@@ -134,10 +138,10 @@ class Invoker:
         if container.launch is None:
             image = container.image
             outcome.response = failure(DEVELOPER_ERROR, f"Failed to pull container image '{image}'.")
-        elif not container.started and not await _start(container):
-            outcome.response = failure(WHISK_ERROR, NO_RESOURCES)
-        elif container.owner is not None or await self._initialize(job, container, outcome):
-            await self._run(job, container, outcome)
+        elif container.started or await _start(container):
+            outcome.start = time.time()
+            if container.owner is not None or await self._initialize(job, container, outcome):
+                await self._run(job, container, outcome)
         outcome.end = time.time()
         return outcome
 
@@ -266,7 +270,7 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 def _encode(body: Any) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _parse(text: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from localwhisk.errors import RequestError, malformed, too_large
-from localwhisk.settings import PAYLOAD_LIMIT
+from localwhisk.settings import BODY_LIMIT, PAYLOAD_LIMIT
 
 EXPECTED = {
     "Expecting value": "JSON Value",
@@ -21,6 +21,9 @@ EXPECTED = {
 
 async def read_definition(request: Request, first_field: str) -> dict[str, Any]:
     """The body of a PUT: an object."""
+    length = int(request.headers.get("content-length", 0))
+    if length > BODY_LIMIT:
+        raise too_large("Request", length, BODY_LIMIT)
     text = await request.body()
     if not text.strip():
         raise RequestError(400, "Request entity expected but not supplied")

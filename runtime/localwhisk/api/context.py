@@ -1,10 +1,11 @@
 """What handlers ask of a request: its platform, its transaction, whom it speaks for, its query."""
 
+import json
 import secrets
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from localwhisk.auth import GUEST, SYSTEM, authenticate
 from localwhisk.errors import ILLEGAL_NAMESPACE, WRONG_COLLECTION, RequestError, not_authorized, not_found
@@ -29,8 +30,10 @@ def transaction(request: Request) -> str:
     return str(request.state.transaction)
 
 
-def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(document, status, headers)
+def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    # half a surrogate pair is legal in JSON and has no UTF-8: a question mark takes its place, as in Java
+    return Response(text.encode(errors="replace"), status, headers, "application/json")
 
 
 def authorized(request: Request) -> None:

@@ -57,7 +57,7 @@ async def set_status(request: Request) -> Response:
     content = parse(await request.body())
     status = content.get("status") if isinstance(content, dict) else content
     if status not in ("active", "inactive"):
-        raise malformed("Only 'active' and 'inactive' are allowed as status of a rule")
+        raise malformed(f"'{status}' is not a recognized rule state, must be one of ['active', 'inactive']")
     document = lookup(request, "rules", name).document
     if platform(request).entities.get(_name(document["trigger"])) is None:
         raise RequestError(404, "Only rules with existing triggers can be activated")

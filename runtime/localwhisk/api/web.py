@@ -10,7 +10,7 @@ from localwhisk.actions import Action, resolve
 from localwhisk.activations import APPLICATION_ERROR, SUCCESS, Record
 from localwhisk.api.context import platform
 from localwhisk.auth import GUEST, SYSTEM, is_caller
-from localwhisk.errors import PARAMETERS_NOT_ALLOWED, RequestError, not_found, too_large
+from localwhisk.errors import NO_CREDENTIALS, PARAMETERS_NOT_ALLOWED, RequestError, not_found, too_large
 from localwhisk.names import Name
 from localwhisk.settings import BLOCKING_WAIT_MS, PAYLOAD_LIMIT
 from localwhisk.web import PROPERTY_NOT_FOUND, RESERVED, WebRequest, show, split_extension
@@ -57,16 +57,14 @@ def _exported(request: Request, name: str) -> Action:
 def _authenticated(request: Request, action: Action) -> None:
     """An action may ask for a secret of its own, or for the platform's key."""
     wanted = action.annotation("require-whisk-auth")
-    if wanted is None:
+    if wanted is None or wanted is False:
         return
     if wanted is True:
         fine = _user(request) is not None
-    elif isinstance(wanted, str | int | float) and wanted is not False:
-        fine = request.headers.get("x-require-whisk-auth") == str(wanted)
     else:
-        fine = False
+        fine = isinstance(wanted, str | int) and request.headers.get("x-require-whisk-auth") == str(wanted)
     if not fine:
-        raise RequestError(401, "The supplied authentication is invalid")
+        raise RequestError(401, NO_CREDENTIALS)
 
 
 async def _run(request: Request, action: Action) -> Record:
