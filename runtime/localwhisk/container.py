@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import shutil
+import signal
 import socket
 import time
 from dataclasses import dataclass
@@ -109,6 +111,13 @@ class Container:
         finally:
             request.cancel()
 
+    def pause(self) -> None:
+        """Stop its processes while nobody uses them: whatever runs in the background stands still."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
     async def out_of_memory(self) -> bool:
         """Whether a process of it was killed for memory; asked after it was lost."""
         if self._exit is not None:
@@ -141,6 +150,10 @@ class Container:
                 await asyncio.sleep(RETRY)
             except asyncio.IncompleteReadError as error:
                 raise LostError("response ended early") from error
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._pid is not None and self.alive:
+            os.killpg(self._pid, number)
 
     def _environment(self, launch: Launch) -> dict[str, str]:
         home = str(self.folder / "tmp")

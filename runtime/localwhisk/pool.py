@@ -15,7 +15,8 @@ from localwhisk.container import Container, Machine
 from localwhisk.kinds import Kind, Kinds, StemCell
 
 IDLE_CONTAINER = 600.0  # seconds, whisk.container-proxy.timeouts.idle-container
-HOUSEKEEPING = 30.0  # seconds
+PAUSE_GRACE = 10.0  # seconds, whisk.container-proxy.timeouts.pause-grace
+HOUSEKEEPING = 5.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,17 @@ class Pool:
                     self._grow(kind, cell)
 
     async def keep_house(self) -> None:
-        """Remove containers that nobody used for long, and put stem cells back."""
+        """Pause containers that wait, remove those that waited for long, and put stem cells back."""
         while True:
             await asyncio.sleep(HOUSEKEEPING)
-            limit = time.monotonic() - IDLE_CONTAINER
-            for container in [idle for idle in self._idle if idle.last_used < limit or not idle.alive]:
-                self._idle.remove(container)
-                self._destroy(container)
-            self._stems = [stem for stem in self._stems if stem.alive or not stem.started]
+            now = time.monotonic()
+            for container in list(self._idle):
+                if now - container.last_used > IDLE_CONTAINER or not container.alive:
+                    self._idle.remove(container)
+                    self._destroy(container)
+                elif now - container.last_used > PAUSE_GRACE:
+                    container.pause()
+            self._bury_stem_cells()
             self.grow_stem_cells()
             self._serve()
 
@@ -114,6 +118,7 @@ class Pool:
         for container in [idle for idle in self._idle if idle.owner == wanted.owner]:
             self._idle.remove(container)
             if container.alive:
+                container.resume()
                 return container
             self._destroy(container)
         return None
@@ -151,6 +156,11 @@ class Pool:
 
     def _used(self) -> int:
         return sum(container.memory for container in [*self._idle, *self._busy, *self._stems])
+
+    def _bury_stem_cells(self) -> None:
+        for stem in [cell for cell in self._stems if cell.started and not cell.alive]:
+            self._stems.remove(stem)
+            self._destroy(stem)
 
     def _grow(self, kind: Kind, cell: StemCell) -> None:
         launch = self._kinds.launch(kind.image, kind.name)

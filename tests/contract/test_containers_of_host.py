@@ -124,6 +124,24 @@ def test_an_equal_action_finds_its_container_again_and_a_changed_one_does_not(ho
     assert host.invoke("who").json()["response"]["result"] == {"pid": pid, "n": 2}
 
 
+def test_a_container_that_waits_is_paused(host):
+    put(host, "ticks", """
+import threading, time
+ticks = 0
+def tick():
+  global ticks
+  while True:
+    ticks += 1
+    time.sleep(0.1)
+threading.Thread(target=tick, daemon=True).start()
+def main(a): return {'ticks': ticks}
+""")  # fmt: skip
+    before = host.invoke("ticks").json()["response"]["result"]["ticks"]
+    time.sleep(20)
+    after = host.invoke("ticks").json()["response"]["result"]["ticks"]
+    assert 80 < after - before < 160
+
+
 def test_the_least_recently_used_container_gives_way(host):
     for name in ("old", "new"):
         put(host, name, WHO + f"\n# {name}", memory=512, logs=0)
