@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ModelError
-from common.model import Learner
+from common.model import ADVICE, Learner
 from common.schedule import Schedule
 from common.state import Progress, Tensors
 
@@ -82,7 +82,7 @@ class Lane:
         for name, (total, _) in sums.items():
             if not math.isfinite(total):
                 place = f"round {self.progress.round}, lane {self.progress.lane}, steps {self.progress.step}..{stop}"
-                raise ModelError(f"{place}: {name} became {total}, expected a finite number; try a lower learning_rate")
+                raise ModelError(f"{place}: {name} became {total}, expected a finite number; {ADVICE}")
 
     def _note(self) -> None:
         progress = self.progress
@@ -98,4 +98,4 @@ def check_weights(tensors: Tensors, progress: Progress) -> None:
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             place = f"round {progress.round}, lane {progress.lane}, step {progress.step}"
-            raise ModelError(f"{place}: {name} is not finite, expected finite numbers; try a lower learning_rate")
+            raise ModelError(f"{place}: {name} is not finite, expected finite numbers; {ADVICE}")

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' mean
 
 BLOCK_BYTES = 8 << 20  # gathered and handed to the graph at once
+ADVICE = "try a lower learning_rate"
 EVALUATION_BATCH = 32  # as Model.evaluate's default, so that even its rounding is the same
 
 # The number of threads decides the order of additions, and so the bits; a lane has about one core anyway.
@@ -83,15 +84,21 @@ class Learner:
                 total[1] += float(mean.count.numpy())
         return totals
 
-    def evaluate(self, x: Array, y: Array) -> dict[str, Any]:
-        """Loss and every compiled metric over all examples, as Model.evaluate gives them."""
+    def evaluate(self, x: Array, y: Array, place: str) -> dict[str, Any]:
+        """Loss and every compiled metric over all examples, as Model.evaluate gives them.
+
+        A loss that is no number is an error, which names the `place`; a metric that is none gives None.
+        """
         bounds = np.append(np.arange(0, len(x), EVALUATION_BATCH), len(x))
         self._build(x, y)
         self.model.reset_metrics()
         for start, stop in _blocks(x, y, bounds, 0, len(bounds) - 1):
             rows = slice(bounds[start], bounds[stop])
             self._run("test", x[rows], y[rows], bounds[start : stop + 1] - bounds[start], None)
-        return {name: np.asarray(value).tolist() for name, value in self.model.get_metrics_result().items()}
+        results = {name: np.asarray(value) for name, value in self.model.get_metrics_result().items()}
+        if not np.isfinite(results["loss"]):
+            raise ModelError(f"{place}: loss became {results['loss']}, expected a finite number; {ADVICE}")
+        return {name: value.tolist() if np.isfinite(value).all() else None for name, value in results.items()}
 
     def save(self, path: Path) -> None:
         """Write a `.keras` file that plain Keras loads, optimizer state included."""

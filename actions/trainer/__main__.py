@@ -62,7 +62,9 @@ def train(params: dict[str, Any], learner: Learner, progress: Progress, deadline
     def save() -> None:
         if progress.step == lane.total and "validation_x" in get:
             held = {"x": get["validation_x"], "y": get["validation_y"]}
-            progress.validation = learner.evaluate(**HELD_OUT.open(f"{params['run']}/validation", held))
+            progress.validation = learner.evaluate(
+                **HELD_OUT.open(f"{params['run']}/validation", held), place=f"after round {progress.round}"
+            )
         tensors = learner.export_state()
         check_weights(tensors, progress)
         spent, peak = measure()

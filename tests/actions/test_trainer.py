@@ -186,7 +186,7 @@ def test_learning_rate_micro_and_validation(lanes):
     oracle.train(SHARDS[0]["x"], SHARDS[0]["y"], *Schedule(**NUMBERS).order(0, 0), 0, 10, 5)
     tensors, metadata = lanes.read("rate", 10)
     assert state.digest(tensors) == state.digest(oracle.export_state())
-    assert Progress.unpack(metadata).validation == oracle.evaluate(HELD["x"], HELD["y"])
+    assert Progress.unpack(metadata).validation == oracle.evaluate(HELD["x"], HELD["y"], "here")
 
 
 def test_queued_too_long(lanes, monkeypatch):

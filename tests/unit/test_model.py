@@ -191,14 +191,14 @@ def test_micro_batches_are_the_whole_batch(tmp_path: Path, build: Callable[[], A
 def test_evaluation_is_plain_keras(tmp_path: Path, build: Callable[[], Any]) -> None:
     path = saved(tmp_path, build)
     learner = Learner(path)
-    assert learner.evaluate(X, Y) == pytest.approx(
+    assert learner.evaluate(X, Y, "here") == pytest.approx(
         plain_keras(path).evaluate(X, Y, verbose=0, return_dict=True), abs=1e-6
     )
     train_whole(learner)
     learner.save(tmp_path / "final.keras")
     plain = plain_keras(tmp_path / "final.keras")
     expected = plain.evaluate(X, Y, verbose=0, return_dict=True)
-    assert learner.evaluate(X, Y) == pytest.approx(expected, abs=1e-6)
+    assert learner.evaluate(X, Y, "here") == pytest.approx(expected, abs=1e-6)
     assert_same(learner, plain, 0)
 
 
@@ -216,7 +216,7 @@ def test_other_kinds_of_labels_and_metrics(tmp_path: Path) -> None:
     plain.fit(x, y, batch_size=40, shuffle=False, verbose=0)
     assert_same(learner, plain, 1e-6)
     assert sorted(sums) == ["loss", "mae"]
-    assert learner.evaluate(x, y) == pytest.approx(plain.evaluate(x, y, verbose=0, return_dict=True), abs=1e-6)
+    assert learner.evaluate(x, y, "here") == pytest.approx(plain.evaluate(x, y, verbose=0, return_dict=True), abs=1e-6)
 
 
 def test_rules_and_names(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_states_and_data_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"state: .*kernel: got \(2,\), expected \(144, 8\)"):
         learner.import_state({**tensors, name: np.zeros(2, np.float32)})
     with pytest.raises(ModelError, match=r"model: got x uint8\(7,\) and y uint8\(\), which it cannot take: "):
-        learner.evaluate(np.zeros((9, 7), np.uint8), Y[:9])
+        learner.evaluate(np.zeros((9, 7), np.uint8), Y[:9], "here")
 
 
 def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
@@ -335,6 +335,6 @@ def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
         order, bounds = Schedule(1, 1, 1, 32, 0, [count]).order(0, 0)
         with PeakMemory() as peak:
             learner.train(x, np.zeros(count, np.uint8), order, bounds, 0, len(bounds) - 1)
-            learner.evaluate(x, np.zeros(count, np.uint8))
+            learner.evaluate(x, np.zeros(count, np.uint8), "here")
         peaks.append(peak.bytes)
     assert peaks[1] - peaks[0] < 40 << 20, peaks

@@ -1,0 +1,109 @@
+"""The report's arithmetic and words, and a page that holds nothing but itself."""
+
+import csv
+import io
+from html.parser import HTMLParser
+
+import pytest
+
+from common import report
+from common.ledger import Slice, Wave
+
+GB = 1 << 30
+
+
+def lane(number, loss, accuracy, examples, seconds, memory):
+    sums = {"loss": [loss, examples], "accuracy": [accuracy, examples]}
+    return {"lane": number, "sums": sums, "examples": examples, "activation_seconds": seconds, "memory": memory}
+
+
+SUMMARIES = [
+    [lane(0, 30.0, 4.0, 10, 2.0, GB), lane(1, 6.0, 2.0, 2, 3.5, 2 * GB)],
+    [lane(0, 5.0, 9.0, 10, 1.0, GB // 2), lane(1, 1.0, 2.0, 2, 1.0, GB)],
+]
+ROWS = [
+    {"round": 0, "loss": 3.0, "accuracy": 0.5, "examples": 12, "seconds": 3.5},
+    {"round": 1, "loss": 0.5, "accuracy": pytest.approx(11 / 12), "examples": 12, "seconds": 1.0},
+]
+
+
+def wave(number, slices, seconds):
+    return Wave(number, "me", 100.0, 200.0, tuple(slices), 2, seconds)
+
+
+def test_a_row_a_round():
+    assert report.history(SUMMARIES) == ROWS
+
+
+def test_cost():
+    waves = [wave(0, [Slice(0, 0, 0), Slice(0, 1, 0)], 4.0), wave(1, [Slice(1, 0, 0), Slice(1, 1, 0)], 8.0)]
+    assert report.activations(waves) == 1 + 1 + 3 + 4 + 1
+    trainers = 2.0 * 1 + 3.5 * 2 + 1.0 * 0.5 + 1.0 * 1
+    small = (5.0 + 4.0 + 8.0) * 0.25
+    assert report.gb_seconds(SUMMARIES, waves, split=5.0, own=10.0, memory=GB // 4) == trainers + small + 2.5
+
+
+def test_warnings_name_short_memory():
+    plan, split = {"warnings": ["one"]}, {"warnings": ["two"]}
+    assert report.warnings(plan, split, [wave(0, [Slice(0, 0, 0)], 1.0)]) == ["one", "two"]
+    waves = [wave(0, [Slice(0, 0, 0, micro=16), Slice(0, 1, 0)], 1.0), wave(1, [Slice(0, 0, 0, micro=8)], 1.0)]
+    assert report.warnings(plan, split, waves)[2] == (
+        "memory was short: 2 slices trained in micro-batches of 8 or more examples; "
+        "with batch norm or dropout the weights are not those of whole batches"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "accuracy"),
+    [
+        ({"loss": 1.0, "mae": 2.0}, None),
+        ({"loss": 1.0, "acc": 0.5}, 0.5),
+        ({"loss": 1.0, "top": 0.9, "sparse_categorical_accuracy": 0.25}, 0.25),
+    ],
+)
+def test_judgement(scores, accuracy):
+    metrics = {name: value for name, value in scores.items() if name != "loss"}
+    assert report.judgement(scores) == {"accuracy": accuracy, "loss": 1.0, "metrics": metrics}
+
+
+def test_csv_round_trip():
+    rows = list(csv.DictReader(io.StringIO(report.table(report.history(SUMMARIES)))))
+    assert [{name: float(cell) for name, cell in row.items()} for row in rows] == ROWS
+
+
+class Cells(HTMLParser):
+    """Collects a page's texts and attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.texts, self.attributes = [], [], {}
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes |= {f"{tag}.{name}": value for name, value in attrs}
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_page_escapes_every_value_and_loads_nothing():
+    evil = '<script src="http://x">&\'"'
+    result = {
+        "run": evil,
+        "loss": 0.123456789,
+        "accuracy": None,
+        "rounds": report.history(SUMMARIES),
+        "warnings": [evil],
+    }
+    cells = Cells()
+    cells.feed(report.page(result, {"dataset": evil, "$run": "$loss"}))
+    assert "script" not in cells.tags
+    assert not {name.split(".")[1] for name in cells.attributes} & {"src", "href"}
+    for text in (evil, "0.123457", "null", "$run", "$loss", "round", "accuracy", "0.916667", "3.5"):
+        assert text in cells.texts
+    assert cells.attributes["polyline.points"] == "0.0,10.0 640.0,190.0"
+
+
+def test_a_curve_of_one_point_and_a_flat_one():
+    assert report.curve([2.0]) == "0.0,190.0"
+    assert report.curve([2.0, 2.0]) == "0.0,190.0 640.0,190.0"
