@@ -164,7 +164,7 @@ def settle(objects: Objects, given: dict[str, Any], activation: str) -> Plan:
             return dict(plan)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / run.INITIAL
-        fetch_model(objects, (plan["parameters"] if plan else given)["model"], model)
+        fetch_model(objects, (plan["parameters"] if plan else params.complete(given))["model"], model)
         plan = plan or create(this, make(objects, given, name, model))
         if sha256(model) != plan["model"]["sha256"]:
             raise RunError(f"run {name} exists with another model (sha256 {plan['model']['sha256'][:12]})")

@@ -60,8 +60,8 @@ def keras_file(shape=(8, 8), units=5, loss="sparse_categorical_crossentropy", **
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("config.json", json.dumps(config))
-        archive.writestr("model.weights.h5", b"weights")
+        archive.writestr(zipfile.ZipInfo("config.json"), json.dumps(config))
+        archive.writestr(zipfile.ZipInfo("model.weights.h5"), b"weights")
     return file.getvalue()
 
 

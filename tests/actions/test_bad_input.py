@@ -35,6 +35,7 @@ PARAMETERS = [
     ("wrokers", 4, "wrokers: got an unknown parameter, expected one of dataset"),
     ("$composer", {"state": 1}, "$composer: got an unknown parameter, expected one of dataset"),
     ("__ow_headers", {"authorization": "x"}, "__ow_headers: got an unknown parameter, expected one of dataset"),
+    ("model", None, "model: got nothing, expected s3://bucket/key"),
     ("dataset", None, "dataset: got nothing, expected s3://bucket/key"),
     (
         "dataset",

@@ -11,8 +11,11 @@ from .test_pipeline import wait
 
 
 def kill_one_trainer(deployed):
-    """Kill the trainer that has worked most; False when none is there."""
-    busy = sorted(deployed.trainers(), key=lambda process: -process.cpu_times().user)
+    """Kill a trainer that is at work (warm ones of earlier runs are not); False when none is."""
+    trainers = deployed.trainers()
+    before = [process.cpu_times().user for process in trainers]
+    time.sleep(0.1)
+    busy = [process for process, was in zip(trainers, before, strict=True) if process.cpu_times().user > was + 0.02]
     for process in busy[:1]:
         process.send_signal(signal.SIGKILL)
     return bool(busy)

@@ -1,0 +1,69 @@
+"""The planner on a real store: the plan's numbers, default names, resuming."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+from common.errors import ParameterError, RunError
+
+from .conftest import keras_file
+
+
+def plan(s3, run):
+    return json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{run}/plan.json")["Body"].read())
+
+
+def test_the_plan_holds_every_number(action, given, s3):
+    run = action("planner")(given)["run"]
+    found = plan(s3, run)
+    numbers = {"workers": 3, "epochs": 2, "rounds": 4, "batch": 9, "seed": 0, "counts": [67, 67, 66]}
+    assert {name: found[name] for name in numbers} == numbers
+    assert found["model"] == {
+        "sha256": hashlib.sha256(keras_file()).hexdigest(),
+        "classes": 5,
+        "loss": "sparse_categorical_crossentropy",
+    }
+    train = found["dataset"]["train"]
+    assert train["x"] == {"name": "x_train", "shape": [200, 8, 8], "dtype": "|u1"}
+    assert (found["evaluate_on"], found["warnings"]) == ("test", [])
+    held = s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{run}/initial.keras")["Body"].read()
+    assert held == keras_file()
+
+
+def test_a_run_without_a_name_gets_one_of_dataset_time_and_activation(action, given, monkeypatch):
+    monkeypatch.setenv("__OW_ACTIVATION_ID", "abcdef0123456789abcdef0123456789")
+    del given["run"]
+    found = action("planner")(given)
+    assert re.fullmatch(r"[a-z0-9-]{1,32}-\d{8}-\d{6}-abcdef", found["run"])
+    assert found["driver"] == "abcdef0123456789abcdef0123456789"
+
+
+def test_a_run_is_resumed_by_its_name_alone_or_by_the_same_parameters(action, given, s3):
+    first = action("planner")(given)
+    before = plan(s3, first["run"])
+    assert action("planner")({"s3": given["s3"], "run": given["run"]})["run"] == first["run"]
+    assert action("planner")(given)["run"] == first["run"]
+    assert plan(s3, first["run"]) == before
+
+
+def test_a_name_alone_starts_nothing(action, given):
+    with pytest.raises(ParameterError, match="^dataset: got nothing"):
+        action("planner")({"s3": given["s3"], "run": given["run"]})
+
+
+def test_a_planner_that_died_before_copying_the_model_is_made_good(action, given, s3, put):
+    run = action("planner")(given)["run"]
+    key = f"runs/{run}/initial.keras"
+    s3.client.delete_object(Bucket=s3.bucket, Key=key)
+    action("planner")(given)
+    assert s3.client.get_object(Bucket=s3.bucket, Key=key)["Body"].read() == keras_file()
+    s3.client.delete_object(Bucket=s3.bucket, Key=key)
+    put(given["model"].removeprefix(f"s3://{s3.bucket}/"), keras_file(units=6))
+    with pytest.raises(RunError, match=f"^run {run} exists with another model"):
+        action("planner")(given)
+
+
+def test_a_fraction_is_taken_off_the_shards(action, given, s3):
+    assert plan(s3, action("planner")({**given, "validation": 0.25})["run"])["counts"] == [50, 50, 50]
