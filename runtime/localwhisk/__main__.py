@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="0: a free one")
     parser.add_argument("--user-memory", type=int, metavar="MB", help="of all containers together")
     parser.add_argument("--user-cpus", type=float, metavar="N", help="of all containers together; a hard limit")
-    parser.add_argument("--runtimes", type=_absolute, metavar="FILE", help="in the format of OpenWhisk's runtimes.json")
+    parser.add_argument("--runtimes", type=_file, metavar="FILE", help="in the format of OpenWhisk's runtimes.json")
     parser.add_argument("--image", type=_image, action="append", metavar="NAME=VENV[,MODULE...]")
     parser.add_argument("--invocations-per-minute", type=int, metavar="N")
     parser.add_argument("--concurrent", type=int, metavar="N", help="activations running or queued")
@@ -38,11 +38,17 @@ def _absolute(text: str) -> Path:
     return Path(text).absolute()
 
 
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file")
+    return _absolute(text)
+
+
 def _image(text: str) -> tuple[str, ImageSource]:
-    name, equals, source = text.partition("=")
-    if not equals or not source:
-        raise argparse.ArgumentTypeError(f"image: got {text!r}, expected NAME=VENV[,MODULE...]")
+    name, _, source = text.partition("=")
     venv, *modules = source.split(",")
+    if not name or not (Path(venv) / "bin" / "python").exists():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected NAME=VENV[,MODULE...] with a python in VENV/bin")
     return name, ImageSource(Path(venv).absolute(), tuple(modules))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 SENTINEL = b"XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 SENTINEL_WAIT = 2.0  # seconds, whisk.log-limit's waitForLogs
 POLLS = (0.001, 0.002, 0.005, 0.01, 0.02)  # seconds; the sentinels come within a millisecond of the answer
+CHUNK = 1_048_576  # bytes searched for the sentinel at a time
 KEEP = 1_048_576  # bytes of read output a file may keep before it is cut
 ABNORMAL = "The action did not initialize or run as expected. Log data might be missing."
 INCOMPLETE = "There was an issue while collecting your logs. Data might be missing."
@@ -35,29 +36,44 @@ class LogFile:
         self.stream = stream
         self.path = path
         self.position = 0
+        self._searched = 0  # up to here there is no sentinel
+        self._end: int | None = None  # where the activation's sentinel starts, once it was found
 
     def complete(self) -> bool:
         """Whether the sentinel of the activation that just ran is there."""
-        return SENTINEL in self._unread()
+        with self.path.open("rb") as file:
+            while self._end is None:
+                file.seek(self._searched)
+                chunk = file.read(CHUNK)
+                found = chunk.find(SENTINEL)
+                if found >= 0:
+                    self._end = self._searched + found
+                elif len(chunk) < CHUNK:
+                    return False
+                else:
+                    self._searched += CHUNK - len(SENTINEL)  # a sentinel may lie across two chunks
+        return True
 
-    def take(self) -> list[str]:
-        """The lines of one activation; the next one starts after its sentinel."""
-        unread = self._unread()
-        text, sentinel, _ = unread.partition(SENTINEL + b"\n")
-        self.position += len(text) + len(sentinel)
+    def take(self, limit: int) -> list[str]:
+        """The first `limit` bytes of an activation's lines, and one more; the next one starts after its sentinel."""
+        end = self.path.stat().st_size if self._end is None else self._end
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            text = file.read(min(end - self.position, limit + 1))
+        self._start_at(end if self._end is None else end + len(SENTINEL) + 1)
         return text.removesuffix(b"\n").decode(errors="replace").split("\n") if text.strip(b"\n") else []
 
     def skip(self) -> None:
         """Forget everything so far; called while the container is idle."""
-        self.position = self.path.stat().st_size
-        if self.position > KEEP:
+        size = self.path.stat().st_size
+        if size > KEEP:
             os.truncate(self.path, 0)  # the container appends, so its next line lands at the start
-            self.position = 0
+            size = 0
+        self._start_at(size)
 
-    def _unread(self) -> bytes:
-        with self.path.open("rb") as file:
-            file.seek(self.position)
-            return file.read()
+    def _start_at(self, position: int) -> None:
+        self.position = self._searched = position
+        self._end = None
 
 
 class Logs:
@@ -69,7 +85,7 @@ class Logs:
     async def collect(self, limit: int, wait: bool, abnormal: bool) -> tuple[list[str], bool]:
         """Lines of the activation that ended, and whether both sentinels were found, if they were waited for."""
         found = await self._await_sentinels() if wait else True
-        lines = _cut([(file.stream, text) for file in self.files for text in file.take()], limit)
+        lines = _cut([(file.stream, text) for file in self.files for text in file.take(limit)], limit)
         if abnormal:
             lines.append(line("stderr", ABNORMAL))
         elif not found:

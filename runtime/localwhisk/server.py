@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import uvicorn
 
@@ -53,7 +55,7 @@ class Server(uvicorn.Server):
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, which uvicorn waits for; then kill every container."""
     settings.state.mkdir(parents=True, exist_ok=True)
-    with _listen(settings) as listener:
+    with _only_one(settings.state), _listen(settings) as listener:
         settings = replace(settings, port=listener.getsockname()[1])
         kill_orphans(settings.containers)
         limiter: Limiter = cgroup.detect() or Watchdog()
@@ -103,9 +105,25 @@ def _identity(settings: Settings) -> str:
     return key
 
 
+@contextlib.contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    """Refuse a second localwhisk on the same folder: it would take the first one's containers for orphans."""
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"localwhisk: state: got {state}, expected a folder that no other one uses") from None
+        yield
+
+
 def _listen(settings: Settings) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((settings.host, settings.port))
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        raise SystemExit(f"localwhisk: port: got {where}, expected a free one ({error.strerror})") from None
     listener.listen(1024)
     return listener

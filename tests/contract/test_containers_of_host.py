@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -246,6 +248,14 @@ def test_a_kill_loses_nothing_but_what_ran(start_host):
     error = {"error": "The activation was lost: localwhisk ended while it ran."}
     assert response == {"status": "whisk internal error", "success": False, "result": error}
     assert successor.invoke("who").json()["response"]["result"]["n"] == 1
+
+
+def test_a_second_host_on_the_same_state_is_refused(start_host):
+    first = start_host()
+    command = [sys.executable, "-m", "localwhisk", "--state", str(first.state)]
+    second = subprocess.run(command, env={"PYTHONPATH": "runtime"}, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert second.stderr == f"localwhisk: state: got {first.state}, expected a folder that no other one uses\n"
 
 
 def annotation(activation, key):

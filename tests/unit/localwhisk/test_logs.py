@@ -76,3 +76,14 @@ def test_skipped_output_belongs_to_nobody_and_a_long_file_is_cut(container):
     write("stdout", f"new\n{END}")
     write("stderr", END)
     assert collect(logs) == (["stdout: new"], True)
+
+
+def test_much_output_is_searched_in_parts(container):
+    logs, write = container
+    filler = "x" * ((1 << 20) - 20) + "\n"  # the sentinel lies across the end of the first part
+    write("stdout", f"{filler}{END}next\n{END}")
+    write("stderr", END * 2)
+    lines, found = collect(logs, limit=10)
+    cut = "stderr: Logs were truncated because the total bytes size exceeds the limit of 10 bytes."
+    assert (lines, found) == ([cut], True)
+    assert collect(logs) == (["stdout: next"], True)
