@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 class Container(Protocol):
     """What the tests see of a container."""
 
-    port: int
+    address: tuple[str, int]
 
     def post(self, path: str, body: object) -> Answer: ...
     def outputs(self) -> tuple[str, str]: ...
@@ -49,9 +49,9 @@ class Container(Protocol):
     def close(self) -> None: ...
 
 
-def post(port: int, path: str, body: object) -> Answer:
+def post(address: tuple[str, int], path: str, body: object) -> Answer:
     """Send body, as it is if it is text; wait for a server that does not listen yet where there is time."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection(*address, timeout=60)
     try:
         connection.request("POST", path, body if isinstance(body, str) else json.dumps(body))
         response = connection.getresponse()
@@ -70,11 +70,11 @@ def free_port() -> int:
         return port
 
 
-def wait_until_it_listens(port: int) -> None:
+def wait_until_it_listens(address: tuple[str, int]) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port)).close()
+            socket.create_connection(address).close()
         except ConnectionRefusedError:
             if time.monotonic() > deadline:
                 raise
@@ -87,18 +87,18 @@ class Process:
     """A proxy as a process of this machine, with an environment rebuilt from nothing."""
 
     def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
-        self.port = free_port()
+        self.address = ("127.0.0.1", free_port())
         self.folder = folder
         defaults = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": str(folder)}
-        address = {"OW_HOST": "127.0.0.1", "OW_PORT": str(self.port)}
+        address = {"OW_HOST": self.address[0], "OW_PORT": str(self.address[1])}
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
                 COMMANDS[kind], cwd=folder, env={**defaults, **address, **environment}, stdout=stdout, stderr=stderr
             )
-        wait_until_it_listens(self.port)
+        wait_until_it_listens(self.address)
 
     def post(self, path: str, body: object) -> Answer:
-        return post(self.port, path, body)
+        return post(self.address, path, body)
 
     def outputs(self) -> tuple[str, str]:
         return (self.folder / "stdout").read_text("utf-8"), (self.folder / "stderr").read_text("utf-8")
@@ -119,18 +119,18 @@ class Process:
 
 
 class Docker:
-    """A container of IMAGE; a folder of the test is where Python looks for further modules."""
+    """A container of IMAGE, at its own address, as OpenWhisk reaches it (a published port answers too early)."""
 
     def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
         assert IMAGE is not None
-        self.port = free_port()
         settings = [f"--env={name}={value}" for name, value in {"PYTHONPATH": "/modules", **environment}.items()]
-        address = f"--publish=127.0.0.1:{self.port}:8080"
-        self.id = docker("run", "--detach", address, f"--volume={folder}:/modules:ro", *settings, IMAGE).stdout.strip()
-        wait_until_it_listens(self.port)
+        self.id = docker("run", "--detach", f"--volume={folder}:/modules:ro", *settings, IMAGE).stdout.strip()
+        networks = "{{.NetworkSettings.Networks.bridge.IPAddress}}"
+        self.address = (docker("inspect", f"--format={networks}", self.id).stdout.strip(), 8080)
+        wait_until_it_listens(self.address)
 
     def post(self, path: str, body: object) -> Answer:
-        return post(self.port, path, body)
+        return post(self.address, path, body)
 
     def outputs(self) -> tuple[str, str]:
         logs = docker("logs", self.id)

@@ -109,9 +109,10 @@ def invoke(built: dict[str, str]) -> Iterator[Callable[[str, str], Any]]:
 
     def run(target: str, code: str) -> Any:
         limits = ["--memory=512m", "--memory-swap=512m", "--cpus=1", "--pids-limit=1024", "--cap-drop=NET_RAW"]
-        command = ["docker", "run", "--detach", "--publish=127.0.0.1::8080", *limits, built[target]]
+        command = ["docker", "run", "--detach", *limits, built[target]]
         started.append(subprocess.check_output(command, text=True).strip())
-        address = subprocess.check_output(["docker", "port", started[-1], "8080"], text=True).split()[0]
+        network = "--format={{.NetworkSettings.Networks.bridge.IPAddress}}:8080"
+        address = subprocess.check_output(["docker", "inspect", network, started[-1]], text=True).strip()
         answers = [post(address, "/init", {"code": code}), post(address, "/run", {})]
         logs = subprocess.run(["docker", "logs", started[-1]], capture_output=True, text=True, check=True)
         return answers, logs.stdout, logs.stderr

@@ -69,7 +69,7 @@ def test_nodejs_refuses_a_run_beside_another(initialized: Start) -> None:
 def test_a_probe_that_sends_nothing_does_no_harm(kind: str, initialized: Start) -> None:
     container = initialized(kind, ECHO[kind])
     for _ in range(3):
-        socket.create_connection(("127.0.0.1", container.port)).close()
+        socket.create_connection(container.address).close()
     assert container.post("/run", {"value": {"a": 1}}).body == {"a": 1}
     assert container.outputs() == (SENTINEL, SENTINEL)
 
