@@ -128,6 +128,8 @@ def follow(job: Job, activation: str) -> dict[str, Any]:
 
 def line(now: Standing) -> str:
     """Put a standing in one line."""
+    if not now.rounds:
+        return now.phase
     accuracy = "" if now.accuracy is None else f", training accuracy {now.accuracy:.4f}"
     lanes = f"lanes {now.lanes} of {now.workers}"
     return f"{now.phase}: round {now.round} of {now.rounds}, {lanes}, waves {now.waves}{accuracy}"
@@ -145,6 +147,8 @@ def progress(now: Standing) -> Table:
 def report(dataset: str, result: dict[str, Any], seconds: float) -> Table:
     """Put what came out in a table."""
     shown = Table(title="result", title_justify="left", show_header=False)
+    shown.add_column()
+    shown.add_column(overflow="fold")
     phases = ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items())
     rows = {
         "dataset": dataset,
@@ -156,6 +160,7 @@ def report(dataset: str, result: dict[str, Any], seconds: float) -> Table:
         "GB-seconds (estimated)": f"{result['gb_seconds_estimated']:.0f}",
         "sha256 of the weights": result["weights_sha256"],
         "trained model": result["final"],
+        "its copy": str(WORK / "final.keras"),
     }
     for name, value in rows.items():
         shown.add_row(name, value)
@@ -180,6 +185,7 @@ def train(platform: Platform, workers: int, epochs: int) -> None:
     except KeyboardInterrupt:
         job.wsk("action", "invoke", "dl/status", "-p", "run", job.run, "-p", "cancel", "true")
         raise
+    job.store.client.download_file(job.store.bucket, f"runs/{job.run}/final.keras", str(WORK / "final.keras"))
     console.print(report(dataset, result, time.monotonic() - start))
     console.print("the commands:", *(f"  {command}" for command in job.commands), sep="\n", soft_wrap=True)
     least = LEAST.get(dataset, LEAST_DIGITS)
@@ -196,7 +202,7 @@ def run_job(job: Job, workers: int, epochs: int) -> dict[str, Any]:
 
 @click.command(help=__doc__)
 @click.option("--workers", default=4, show_default=True, help="lanes that train side by side, 1..28")
-@click.option("--epochs", default=4, show_default=True, help="passes over the training set")
+@click.option("--epochs", default=3, show_default=True, help="passes over the training set")
 @click.option("--keep", is_flag=True, help="leave the platform up")
 def main(workers: int, epochs: int, keep: bool) -> None:
     """Run the demo; exit 1 with one sentence when it fails."""

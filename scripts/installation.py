@@ -88,7 +88,7 @@ def go_tool(name: str, package: str, version: str) -> Part:
     module = f"tools/{name}"
 
     def make() -> None:
-        flags = ("-mod=readonly", "-trimpath", "-ldflags", f"-s -w -X main.{version}")
+        flags = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w -X main.{version}")
         run("go", "build", *flags, "-o", LOCAL / "bin" / name, package, cwd=ROOT / module)
 
     return Part(name, (f"{module}/go.mod", f"{module}/go.sum"), f".local/bin/{name}", make)

@@ -180,7 +180,7 @@ def table(platform: Platform) -> Table:
         foreign = name == "redis" and name not in running and services.redis_answers(environment.get(variable, ""))
         state = "up" if name in running else "external, answers" if foreign else "down"
         folder = platform.state / ("s3" if name == "versitygw" else name)
-        shown.add_row(name, state, address, pid, str(folder / f"{name}.log"))
+        shown.add_row(name, state, address, pid, str((folder / f"{name}.log").relative_to(platform.state)))
     return shown
 
 
