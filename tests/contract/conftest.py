@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import httpx
 import pytest
+import requests
 
 ROOT = Path(__file__).parents[2]
 IMAGE = os.environ.get("CONTAINER_IMAGE")
@@ -184,17 +184,34 @@ def initialized(start: Callable[..., Container]) -> Callable[..., Container]:
     return initialize
 
 
+class Client(requests.Session):
+    """An HTTP client of one host; `auth` is user and password, or None."""
+
+    def __init__(self, address: str, auth: tuple[str, str] | None) -> None:
+        super().__init__()
+        self.address = address
+        self.auth = auth
+        self.trust_env = False
+
+    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:  # type: ignore[override]
+        arguments |= {"timeout": 90, "allow_redirects": False}
+        return super().request(method, self.address + path, **arguments)
+
+
 class Host:
-    """A running localwhisk and a client that speaks to it as namespace guest."""
+    """A running localwhisk and clients that speak to it, as namespace guest and as nobody."""
 
     def __init__(self, state: Path, process: "subprocess.Popen[str]") -> None:
         properties = dict(line.split("=", 1) for line in (state / "wskprops").read_text().splitlines())
         self.state = state
         self.process = process
-        self.address = properties["APIHOST"]
         self.key = properties["AUTH"]
-        user, _, password = self.key.partition(":")
-        self.client = httpx.Client(base_url=self.address, auth=(user, password), timeout=90, trust_env=False)
+        self.client = self.client_as(self.key, properties["APIHOST"])
+        self.anonymous = Client(properties["APIHOST"], None)
+
+    def client_as(self, credentials: str, address: str | None = None) -> Client:
+        user, _, password = credentials.partition(":")
+        return Client(address or self.client.address, (user, password))
 
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create or overwrite an entity."""
@@ -202,11 +219,14 @@ class Host:
         assert response.status_code == 200, response.text
         return dict(response.json())
 
-    def invoke(self, action: str, body: dict[str, Any] | None = None, query: str = "blocking=true") -> httpx.Response:
+    def invoke(
+        self, action: str, body: dict[str, Any] | None = None, query: str = "blocking=true"
+    ) -> requests.Response:
         return self.client.post(f"/api/v1/namespaces/_/actions/{action}?{query}", json=body or {})
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
         self.client.close()
+        self.anonymous.close()
         self.process.send_signal(sign)
         code = self.process.wait(20)
         assert self.process.stdout is not None

@@ -1,5 +1,6 @@
 """localwhisk answers every recorded request as a real Apache OpenWhisk did (records.jsonl; its head says how)."""
 
+import contextlib
 import copy
 import json
 import re
@@ -7,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+import requests
 
 FLAGS = ("--invocations-per-minute", "6000", "--fires-per-minute", "6000", "--user-memory", "8192")
 LINES = (Path(__file__).parent / "records.jsonl").read_text().splitlines()
@@ -20,13 +21,13 @@ REPEATED = re.compile(r"'(.)' repeated (\d+) times")
 
 
 @pytest.fixture(scope="module")
-def answers(host) -> dict[str, httpx.Response]:
+def answers(host) -> dict[str, requests.Response]:
     """All requests, in their recorded order."""
     return {record["name"]: send(host, record["request"]) for record in RECORDS}
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=[record["name"] for record in RECORDS])
-def test_as_recorded(record: dict[str, Any], answers: dict[str, httpx.Response]) -> None:
+def test_as_recorded(record: dict[str, Any], answers: dict[str, requests.Response]) -> None:
     response = answers[record["name"]]
     assert response.status_code == record["status"], response.text
     got, expected = value(response), adapted(record)
@@ -50,28 +51,22 @@ def adapted(record):
     return body
 
 
-def send(host, request: dict[str, Any]) -> httpx.Response:
+def send(host, request: dict[str, Any]) -> requests.Response:
     if request["method"] == "REC":
         return stored(host, host.invoke(request["path"], request["body"]))
-    arguments: dict[str, Any] = {"headers": {"Content-Type": request.get("content_type", "application/json")}}
-    if request["auth"] == "none":
-        client = httpx.Client(base_url=host.address, trust_env=False)
-    elif request["auth"] == "guest":
-        client = host.client
-    else:
-        user, password = request["auth"].split(":")
-        client = httpx.Client(base_url=host.address, auth=(user, password), trust_env=False)
+    headers = {"Content-Type": request.get("content_type", "application/json")}
+    body = None
     if "raw" in request:
-        arguments["content"] = request["raw"].encode()
+        body = request["raw"].encode()
     elif "body" in request:
-        arguments["content"] = json.dumps(expand(request["body"])).encode()
-    response = client.request(request["method"], request["path"], follow_redirects=False, **arguments)
-    if client is not host.client:
-        client.close()
-    return response
+        body = json.dumps(expand(request["body"])).encode()
+    known = {"guest": host.client, "none": host.anonymous}
+    with contextlib.ExitStack() as stack:
+        client = known.get(request["auth"]) or stack.enter_context(host.client_as(request["auth"]))
+        return client.request(request["method"], request["path"], data=body, headers=headers)
 
 
-def stored(host, answer: httpx.Response) -> httpx.Response:
+def stored(host, answer: requests.Response) -> requests.Response:
     """The record that is written after the answer."""
     path = f"/api/v1/namespaces/_/activations/{answer.json()['activationId']}"
     deadline = time.monotonic() + 5
@@ -87,7 +82,7 @@ def expand(body: Any) -> Any:
     return match[1] * int(match[2]) if match else body
 
 
-def value(response: httpx.Response) -> Any:
+def value(response: requests.Response) -> Any:
     try:
         return response.json()
     except ValueError:
