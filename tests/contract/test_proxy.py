@@ -129,6 +129,12 @@ def test_a_python_zip_wins_over_the_proxys_own_folder(initialized: Start) -> Non
     assert container.post("/run", {"value": {}}).body == {"mine": 1}
 
 
+def test_an_action_cannot_import_the_proxy(start: Start) -> None:
+    container = start("python")
+    assert container.post("/init", init("import proxy\ndef main(a): return a")).status == 502
+    assert "ModuleNotFoundError: No module named 'proxy'" in container.outputs()[1]
+
+
 def test_a_syntax_error_in_a_zip_is_found_at_init(start: Start) -> None:
     container = start("python")
     answer = container.post("/init", init(zipped({"__main__.py": "def main(a) return"}), binary=True))
