@@ -129,6 +129,8 @@ def _detect_v1(mount: Path, own: Path) -> GroupsV1 | None:
         roots[controller] = (parent if parent.is_dir() else hierarchy) / f"localwhisk-{os.getpid()}"
     for root in roots.values():
         root.mkdir(exist_ok=True)
+    # all containers together weigh as much as one busy process a CPU, not as one process
+    (roots["cpu"] / "cpu.shares").write_text(str(1024 * (os.cpu_count() or 1)))
     return GroupsV1(roots)
 
 

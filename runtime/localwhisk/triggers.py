@@ -8,6 +8,7 @@ import aiohttp
 
 from localwhisk.activations import APPLICATION_ERROR, SUCCESS, WHISK_ERROR
 from localwhisk.auth import basic
+from localwhisk.errors import INTERNAL
 
 Rules = dict[str, dict[str, Any]]
 
@@ -34,12 +35,14 @@ async def _post(
         return _judged(APPLICATION_ERROR, line | {"error": error})
     namespace, rest = action.split("/", 1)
     url = f"{address}/api/v1/namespaces/{namespace}/actions/{rest}"
-    async with client.post(url, json=arguments, headers={"Authorization": basic(key)}) as response:
-        answer = await response.json()
-        if response.status in (200, 202):
-            return _judged(SUCCESS, line | {"activationId": answer["activationId"]})
-        code = WHISK_ERROR if response.status >= 500 else APPLICATION_ERROR
-        return _judged(code, line | {"error": answer["error"]})
+    try:
+        async with client.post(url, json=arguments, headers={"Authorization": basic(key)}) as response:
+            status, answer = response.status, await response.json()
+    except aiohttp.ClientError:
+        return _judged(WHISK_ERROR, line | {"error": INTERNAL})
+    if status in (200, 202):
+        return _judged(SUCCESS, line | {"activationId": answer["activationId"]})
+    return _judged(WHISK_ERROR if status >= 500 else APPLICATION_ERROR, line | {"error": answer["error"]})
 
 
 def _judged(code: int, line: dict[str, Any]) -> dict[str, Any]:

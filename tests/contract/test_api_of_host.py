@@ -162,6 +162,8 @@ def test_half_a_surrogate_pair_harms_nobody(host):
     put(host, "echo", "def main(a): return a")
     answer = host.client.post(f"{NS}/actions/echo?blocking=true&result=true", data=b'{"s": "a\\ud800b"}')
     assert (answer.status_code, answer.json()) == (200, {"s": "a?b"})
+    put(host, "half", "import json\ndef main(a): return {'s': json.loads('\"\\\\udfff\"')}")
+    assert host.invoke("half").json()["response"]["result"] == {"s": "?"}
 
 
 def test_many_callers_at_once(host):

@@ -71,6 +71,17 @@ def test_a_nested_composition_shares_the_budget_and_one_behind_a_sequence_does_n
     assert result(host, "run", body | {"plan": ["wrapped", "wrapped"]}) == (200, {"steps": 2})
 
 
+def test_state_is_replaced_each_time_and_wins_over_results(host):
+    prepare(host)
+    code = """
+def main(a):
+  if a.get('n') == 2: return {'params': a}
+  return {'action': 'echo', 'params': {'n': 7, 'p': 1}, 'state': {'n': a.get('n', 0) + 1, f"s{a.get('n', 0)}": 1}}
+"""
+    put(host, "states", code, "conductor")
+    assert result(host, "states", {}) == (200, {"n": 2, "p": 1, "s1": 1})
+
+
 def test_records_of_a_composition_and_its_parts(host):
     prepare(host)
     put(host, "big", "import time\ndef main(a): time.sleep(0.05); return {}", memory=512)

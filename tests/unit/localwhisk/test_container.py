@@ -1,0 +1,27 @@
+"""Containers that a killed localwhisk left: ended, but only if they are the same processes."""
+
+import json
+import subprocess
+
+import pytest
+
+from localwhisk.container import kill_orphans
+from localwhisk.processes import started
+
+
+@pytest.mark.parametrize(("later", "ended"), [(0, True), (1, False)])
+def test_orphans_are_known_by_id_and_start_time(tmp_path, later, ended):
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    note = {"pid": process.pid, "started": started(process.pid) + later, "groups": [], "name": "guest/a"}
+    (tmp_path / "containers/c1").mkdir(parents=True)
+    (tmp_path / "containers/c1/process.json").write_text(json.dumps(note))
+    kill_orphans(tmp_path / "containers")
+    try:
+        assert process.wait(0.5) == -9
+        assert ended
+    except subprocess.TimeoutExpired:
+        assert not ended
+    finally:
+        process.kill()
+        process.wait()
+    assert list((tmp_path / "containers").iterdir()) == []
