@@ -162,7 +162,7 @@ def test_half_a_surrogate_pair_harms_nobody(host):
     put(host, "echo", "def main(a): return a")
     answer = host.client.post(f"{NS}/actions/echo?blocking=true&result=true", data=b'{"s": "a\\ud800b"}')
     assert (answer.status_code, answer.json()) == (200, {"s": "a?b"})
-    put(host, "half", "import json\ndef main(a): return {'s': json.loads('\"\\\\udfff\"')}")
+    put(host, "half", "function main() { return { s: '\\udfff' } }", kind="nodejs:20")
     assert host.invoke("half").json()["response"]["result"] == {"s": "?"}
 
 
