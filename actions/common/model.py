@@ -22,7 +22,7 @@ from common.state import Tensors
 Array = NDArray[Any]
 Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' mean
 
-BLOCK_BYTES = 8 << 20  # gathered and handed to the graph at once
+BLOCK_BYTES = 4 << 20  # gathered and handed to the graph at once
 ADVICE = "try a lower learning_rate"
 EVALUATION_BATCH = 32  # as Model.evaluate's default, so that even its rounding is the same
 
@@ -60,8 +60,7 @@ class Learner:
 
     def set_seeds(self, seed: int, round_: int, lane: int) -> None:
         """Restart every seed generator (dropout, augmentation) as a function of the lane's place alone."""
-        seeds = [variable for name, variable in self._variables.items() if name.startswith("seed.")]
-        for index, variable in enumerate(seeds):
+        for index, variable in enumerate(self._seeds()):
             word = np.random.SeedSequence([seed, round_, lane, index]).generate_state(1)[0]
             variable.assign([int(word) & 0x7FFFFFFF, 0])
 
@@ -100,6 +99,10 @@ class Learner:
             raise ModelError(f"{place}: loss became {results['loss']}, expected a finite number; {ADVICE}")
         return {name: value.tolist() if np.isfinite(value).all() else None for name, value in results.items()}
 
+    def finish(self) -> None:
+        """Do what Model.fit does at its end: weights become their moving averages where the optimizer keeps some."""
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
     def save(self, path: Path) -> None:
         """Write a `.keras` file that plain Keras loads, optimizer state included."""
         self.model.save(path)
@@ -124,6 +127,7 @@ class Learner:
         if self._built:
             return
         one, label = _as_keras(x[:1]), _as_keras(y[:1])
+        seeds = [variable.numpy() for variable in self._seeds()]
         try:
             predicted = self.model(one, training=False)
             self.model.compute_loss(one, label, predicted, training=False)
@@ -131,7 +135,14 @@ class Learner:
         except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
             shapes = f"x {x.dtype}{x.shape[1:]} and y {y.dtype}{y.shape[1:]}"
             raise ModelError(f"model: got {shapes}, which it cannot take: {_first_line(error)}") from error
+        for variable, value in zip(
+            self._seeds(), seeds, strict=True
+        ):  # recurrent layers draw masks even where they drop nothing
+            variable.assign(value)
         self._built = True
+
+    def _seeds(self) -> list[Any]:
+        return [variable for name, variable in self._variables.items() if name.startswith("seed.")]
 
     def _means(self) -> dict[str, Any]:
         flat = [part for metric in self.model.metrics for part in getattr(metric, "metrics", [metric])]

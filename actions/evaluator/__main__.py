@@ -50,9 +50,10 @@ def judge(this: Run, plan: Plan, folder: Path) -> tuple[dict[str, Any], dict[str
     learner = Learner(files["initial"], plan["learning_rate"])
     tensors, _ = state.load(files["state"])
     learner.import_state(tensors)
+    learner.finish()
     x, y = (np.load(files[name], mmap_mode="r") for name in ("x", "y"))
     scores = learner.evaluate(x, y, f"after round {plan['rounds'] - 1}")
     learner.save(folder / keys.FINAL)
     this.objects.create_from(this.at(keys.FINAL), blocks(folder / keys.FINAL))
-    weights = {name: tensor for name, tensor in tensors.items() if name.startswith(WEIGHTS)}
+    weights = {name: tensor for name, tensor in learner.export_state().items() if name.startswith(WEIGHTS)}
     return scores, {"weights_sha256": state.digest(weights), "final": str(this.at(keys.FINAL))}

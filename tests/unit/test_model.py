@@ -64,6 +64,14 @@ def dropout_adamw() -> Any:
     return model
 
 
+def recurrent_dropout() -> Any:
+    keras.utils.set_random_seed(5)
+    hidden = layers.LSTM(6, dropout=0.2, recurrent_dropout=0.2)
+    model = keras.Sequential([keras.Input((12, 12, 1)), layers.Reshape((12, 12)), hidden, layers.Dense(5, "softmax")])
+    model.compile("rmsprop", SPARSE(), metrics=["accuracy"])
+    return model
+
+
 def mixed_precision(inner: str = "nadam") -> Any:
     keras.utils.set_random_seed(4)
     policy = keras.DTypePolicy("mixed_float16")
@@ -139,8 +147,9 @@ def test_training_is_plain_fit(tmp_path: Path) -> None:
     assert_same(learner, plain, 1e-6)
 
 
-def test_same_slice_four_times_and_any_cut_give_the_same_bits(tmp_path: Path) -> None:
-    path = saved(tmp_path, dropout_adamw)
+@pytest.mark.parametrize("build", [dropout_adamw, recurrent_dropout])
+def test_same_slice_four_times_and_any_cut_give_the_same_bits(tmp_path: Path, build: Callable[[], Any]) -> None:
+    path = saved(tmp_path, build)
     learner = Learner(path)
     start = learner.export_state()
     results = []
@@ -165,6 +174,19 @@ def test_same_slice_four_times_and_any_cut_give_the_same_bits(tmp_path: Path) ->
     assert_identical(state.load(tmp_path / "state")[0], results[0])
     added = {name: [sum(s[name][i] for s in sums) for i in (0, 1)] for name in whole}
     assert {name: pytest.approx(pair) for name, pair in added.items()} == whole
+
+
+def test_finish_is_the_end_of_fit(tmp_path: Path) -> None:
+    model = network()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9), SPARSE(from_logits=True))
+    model.save(tmp_path / "m.keras")
+    learner, plain = Learner(tmp_path / "m.keras"), plain_keras(tmp_path / "m.keras")
+    learner.train(X, Y, np.arange(203), np.append(np.arange(0, 203, 16), 203), 0, 13)
+    trained = learner.export_state()
+    learner.finish()
+    plain.fit(X, Y, batch_size=16, shuffle=False, verbose=0)
+    assert_same(learner, plain, 1e-6)
+    assert state.digest(trained) != state.digest(learner.export_state())
 
 
 def test_seeds_depend_on_seed_round_and_lane(tmp_path: Path) -> None:
