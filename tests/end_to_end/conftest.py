@@ -1,9 +1,11 @@
 """Whole deployments: real wskdeploy, wsk, composer, Redis, S3 server and TensorFlow on localwhisk."""
 
+import base64
 import io
 import json
 import subprocess
 import time
+import urllib.request
 
 import numpy as np
 import psutil
@@ -34,6 +36,14 @@ class Deployment:
         command = [str(deployment.BIN / "wsk"), *arguments]
         environment = self.platform.environment()
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def get(self, path):
+        """Ask the REST API."""
+        environment = self.platform.environment()
+        key = base64.b64encode(environment["AUTH"].encode()).decode()
+        url = f"{environment['APIHOST']}/api/v1/namespaces/_/{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": f"Basic {key}"})) as answer:
+            return json.load(answer)
 
     def put(self, key, body):
         """Upload an object."""
@@ -74,10 +84,10 @@ class Deployment:
     def trainers(self):
         """Return the processes of containers that run the trainer."""
         found = []
-        for note in (self.platform.state / "localwhisk" / "containers").glob("*/process.json"):
-            code = note.parent / "root" / "action" / "__main__.py"
-            if code.exists() and "Trains one slice" in code.read_text():
-                found.append(psutil.Process(json.loads(note.read_text())["pid"]))
+        for code in (self.platform.state / "localwhisk" / "containers").glob("*/root/action/*/main__.py"):
+            if "Trains one slice" in code.read_text():
+                note = json.loads((code.parents[3] / "process.json").read_text())
+                found.append(psutil.Process(note["pid"]))
         return found
 
 

@@ -6,6 +6,8 @@ import time
 
 import psutil
 
+import deployment
+
 from .conftest import PARAMETERS
 from .test_pipeline import wait
 
@@ -67,10 +69,9 @@ def test_a_stock_pool_without_stem_cells_gives_the_same_weights(stock, trained):
 
 
 def test_what_wskdeploy_puts_it_takes_away(stock):
-    import deployment
-
     environment = stock.platform.environment()
     before = versions(stock)
+    assert len(before) == 9
     deployment.wskdeploy(environment, "-m", str(deployment.MANIFEST))
     assert versions(stock) == before
     deployment.undeploy(environment)
@@ -82,16 +83,7 @@ def test_what_wskdeploy_puts_it_takes_away(stock):
 
 
 def versions(deployed):
-    """Return {action: (version, digest of its code)} of everything but sequences, which wskdeploy cannot version."""
-    import hashlib
-    import json
-
-    from .conftest import deployment  # noqa: F401
-
-    found = {}
-    listed = deployed.wsk("action", "list", "--limit", "100").stdout.splitlines()[1:]
-    for name in [line.split()[0] for line in listed if "sequence" not in line]:
-        action = json.loads(deployed.wsk("action", "get", name).stdout.partition("\n")[2])
-        code = deployed.wsk("action", "get", name, "--save-as", "-").stdout
-        found[name] = (action["version"], hashlib.sha256(code.encode()).hexdigest())
-    return found
+    """Return {action: (version, code)} of everything but sequences, which wskdeploy cannot version."""
+    listed = [f"{row['namespace'].partition('/')[2]}/{row['name']}".lstrip("/") for row in deployed.get("actions")]
+    held = {name: deployed.get(f"actions/{name}") for name in listed}
+    return {name: (a["version"], a["exec"]["code"]) for name, a in held.items() if a["exec"]["kind"] != "sequence"}
