@@ -1,6 +1,7 @@
 """Command line: `python -m localwhisk --state DIR ...`."""
 
 import argparse
+import os
 from pathlib import Path
 
 import uvloop
@@ -13,6 +14,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     values = {key: value for key, value in vars(arguments).items() if value is not None}
     values["images"] = dict(values.pop("image", []))
+    os.umask(0o077)  # keys, and records with secrets in them, are the owner's alone
     uvloop.run(serve(Settings(**values)))
 
 

@@ -114,6 +114,20 @@ def test_code_and_parameters_have_a_size(host):
     assert (status, text.partition(":")[0]) == (413, "parameters larger than allowed")
 
 
+def test_a_request_keeps_its_id_and_an_error_names_it(host):
+    for given, kept in (("mine", True), ("sid_mine", False)):
+        answer = host.client.get(f"{NS}/actions/none", headers={"X-Request-ID": given})
+        assert answer.json()["code"] == answer.headers["x-request-id"]
+        assert (answer.headers["x-request-id"] == given) is kept
+    assert len(host.client.get(f"{NS}/actions").headers["x-request-id"]) == 32
+
+
+def test_only_the_owner_may_read_the_state(host):
+    found = [host.state, *host.state.rglob("*")]
+    assert len(found) > 5
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
+
+
 def test_names_belong_to_one_collection(host):
     host.put("triggers/same", {})
     text = "Resource by this name exists but is not in this collection."

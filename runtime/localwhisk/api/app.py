@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localwhisk.api import actions, activations, namespaces, packages, rules, triggers, web
 from localwhisk.api.context import transaction
+from localwhisk.api.transactions import Transactions
 from localwhisk.errors import INTERNAL, NOT_FOUND, RequestError
 from localwhisk.platform import Platform
 
@@ -25,6 +27,7 @@ log = logging.getLogger("localwhisk")
 def build(running: Platform) -> Starlette:
     app = Starlette(
         routes=_routes(),
+        middleware=[Middleware(Transactions)],
         exception_handlers={RequestError: _refuse, HTTPException: _refuse_http, Exception: _fail},
     )
     app.router.redirect_slashes = False
@@ -91,7 +94,5 @@ async def _fail(request: Request, error: Exception) -> Response:
 
 def _error(request: Request, status: int, message: str) -> Response:
     code = transaction(request)
-    headers = {"x-request-id": code}
-    if status == 401:
-        headers["www-authenticate"] = 'Basic realm="OpenWhisk secure realm"'
+    headers = {"www-authenticate": 'Basic realm="OpenWhisk secure realm"'} if status == 401 else None
     return JSONResponse({"error": message, "code": code}, status, headers)

@@ -1,7 +1,6 @@
 """What handlers ask of a request: its platform, its transaction, whom it speaks for, its query."""
 
 import json
-import secrets
 from typing import Any
 
 from starlette.requests import Request
@@ -24,9 +23,6 @@ def platform(request: Request) -> Platform:
 
 def transaction(request: Request) -> str:
     """The caller's transaction id, or a new one; also an error's `code`."""
-    if not hasattr(request.state, "transaction"):
-        given = request.headers.get("x-request-id", "")
-        request.state.transaction = given if given and not given.startswith("sid_") else secrets.token_hex(16)
     return str(request.state.transaction)
 
 

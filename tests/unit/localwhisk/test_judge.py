@@ -4,7 +4,7 @@ import pytest
 
 from localwhisk.activations import APPLICATION_ERROR, DEVELOPER_ERROR, SUCCESS, Response, failure
 from localwhisk.container import Reply
-from localwhisk.invoker import judge_init, judge_run
+from localwhisk.judge import judge_init, judge_run
 
 INVALID = "The action did not produce a valid JSON response"
 
