@@ -36,7 +36,7 @@ LEAST = {"MNIST": 0.985}  # accuracy on the test images; of the bundled digits
 LEAST_DIGITS = 0.97
 POLL_SECONDS = 1.0
 NOT_FOUND = 148  # wsk's exit status is the HTTP status less 256
-console = Console()
+console = Console(highlight=False)
 
 
 class DemoError(Exception):
@@ -111,12 +111,12 @@ def step(name: str) -> Iterator[None]:
 
 def follow(job: Job, activation: str) -> dict[str, Any]:
     """Show how far the run is until it ends; return its result."""
-    shown: Standing | None = None
+    shown, start = None, time.monotonic()
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while (result := job.result(activation)) is None:
             now = standing.read(job.store, job.run)
             if console.is_terminal:
-                live.update(progress(now), refresh=True)
+                live.update(progress(now, time.monotonic() - start), refresh=True)
             elif now != shown:
                 console.print(line(now))
             shown = now
@@ -135,12 +135,12 @@ def line(now: Standing) -> str:
     return f"{now.phase}: round {now.round} of {now.rounds}, {lanes}, waves {now.waves}{accuracy}"
 
 
-def progress(now: Standing) -> Table:
-    """Draw a standing as a bar."""
+def progress(now: Standing, seconds: float) -> Table:
+    """Draw a standing as a bar, with the seconds since the invocation."""
     drawn = Table.grid(padding=(0, 2))
     done = now.round + (now.lanes / now.workers if now.workers else 0)
     bar = ProgressBar(total=max(1, now.rounds), completed=done, width=30)
-    drawn.add_row(bar, line(now))
+    drawn.add_row(bar, f"{seconds:.0f} s", line(now))
     return drawn
 
 
