@@ -16,11 +16,12 @@ MODELS = ("Sequential", "Functional", "Model")
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a model takes and gives: input shape without the batch, units of the last Dense, name of the loss."""
+    """What a model takes and gives: input shape without the batch, units of the last Dense, loss, if it has accuracy."""
 
     input_shape: tuple[int | None, ...] | None
     classes: int | None
     loss: str
+    accuracy: bool = False
 
     @property
     def sparse(self) -> bool:
@@ -72,7 +73,8 @@ def describe(config: Config) -> KerasFile:
         raise ModelError(
             "model: got no optimizer and loss, expected a compiled model (model.compile before model.save)"
         )
-    return KerasFile(input_shape(config), classes(config), loss_name(compiled["loss"]))
+    accuracy = "acc" in json.dumps([compiled.get("metrics"), compiled.get("weighted_metrics")]).lower()
+    return KerasFile(input_shape(config), classes(config), loss_name(compiled["loss"]), accuracy)
 
 
 def refuse_code(config: Config) -> None:
@@ -81,6 +83,8 @@ def refuse_code(config: Config) -> None:
         name = part.get("class_name")
         if name in ("Lambda", "__lambda__", "function") or part.get("registered_name", name) not in (None, name):
             raise ModelError(f"model: got {name}, expected layers of Keras itself without code of their own")
+        if name == "DTypePolicy" and part["config"]["name"] == "bfloat16":
+            raise ModelError("model: got the dtype bfloat16, expected float32 or mixed_bfloat16")
         if "class_name" in part and not str(part.get("module") or "keras").startswith("keras"):
             raise ModelError(f"model: got {part['module']}.{name}, expected layers of Keras itself")
 

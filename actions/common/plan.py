@@ -9,7 +9,7 @@ from typing import Any
 
 from common import keras_file, params, run, shards
 from common.dataset import Dataset, Pair
-from common.errors import DatasetError, ParameterError, RunError, StoreError
+from common.errors import DatasetError, ModelError, ParameterError, RunError, StoreError
 from common.schedule import Schedule
 from common.store import PART_BYTES, Location, Objects
 
@@ -56,6 +56,8 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
     full = params.complete(given)
     dataset = open_dataset(objects, "dataset", full["dataset"])
     keras = keras_file.read(model, full["model"])
+    if full["weighting"] == "accuracy" and not keras.accuracy:
+        raise ModelError("model: got no accuracy among its metrics, expected one as weighting is accuracy")
     train, test, warnings = dataset.training(), dataset.test(), []
     file = open_dataset(objects, "validation", full["validation"]) if isinstance(full["validation"], str) else None
     evaluated = [pair for pair in (test, file and file.held_out()) if pair]

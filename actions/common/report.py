@@ -40,12 +40,7 @@ svg{border:1px solid #ccc;width:100%}polyline{fill:none;stroke:#06c;stroke-width
 def judgement(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return accuracy, loss and the other metrics of an evaluation."""
     metrics = {name: value for name, value in scores.items() if name != "loss"}
-    return {"accuracy": accuracy(metrics), "loss": scores["loss"], "metrics": metrics}
-
-
-def accuracy(metrics: Mapping[str, Any]) -> float | None:
-    """Return the accuracy, by whatever name it was compiled; None where there is none."""
-    return next((metrics[name] for name in metrics if name == "acc" or name.endswith("accuracy")), None)
+    return {"accuracy": rounds.accuracy(metrics), "loss": scores["loss"], "metrics": metrics}
 
 
 def facts(this: Run, plan: Plan, began: float, memory: int) -> dict[str, Any]:

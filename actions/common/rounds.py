@@ -1,7 +1,7 @@
 """A round: what its lanes have saved, what is still to do, its closing average; used by reducer and status."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,14 +94,20 @@ def lane_weights(plan: Plan, lanes: Sequence[Lane]) -> list[float]:
         return [1.0] * len(lanes)
     if plan["weighting"] == "examples":
         return [float(lane.progress.examples) for lane in lanes]
-    return [accuracy(lane.progress) for lane in lanes]
+    return [validated(lane.progress) for lane in lanes]
 
 
-def accuracy(progress: state.Progress) -> float:
+def validated(progress: state.Progress) -> float:
     """Return a lane's validation accuracy."""
-    if not progress.validation or "accuracy" not in progress.validation:
+    found = accuracy(progress.validation or {})
+    if found is None:
         raise RunError(f"lane {progress.lane}: got no validation accuracy, expected one as weighting is accuracy")
-    return progress.validation["accuracy"]
+    return found
+
+
+def accuracy(metrics: Mapping[str, float]) -> float | None:
+    """Return the accuracy, by whatever name it was compiled; None where there is none."""
+    return next((metrics[name] for name in metrics if name == "acc" or name.endswith("accuracy")), None)
 
 
 def summary(lanes: Sequence[Lane], weights: Sequence[float]) -> list[dict[str, Any]]:

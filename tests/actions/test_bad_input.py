@@ -149,6 +149,11 @@ def test_a_config(action, given, s3, put, body, sentence):
     assert found.startswith(sentence)
 
 
+def test_weighting_by_an_accuracy_that_the_model_does_not_measure(action, given):
+    found = refusal(action, {**given, "weighting": "accuracy", "validation": 0.2})
+    assert found == "model: got no accuracy among its metrics, expected one as weighting is accuracy"
+
+
 def test_a_damaged_member_is_found_by_its_checksum(action, given, s3, put):
     body = bytearray(npz(**arrays()))
     at = body.index(b"x_train.npy") + 3000

@@ -137,6 +137,7 @@ def test_the_model_learns_the_digits(tmp_path: Path, arrays: Arrays) -> None:
     assert result.returncode == 0, result.stderr
     import keras
 
+    keras.utils.set_random_seed(1)
     model = keras.saving.load_model(tmp_path / "cnn.keras", safe_mode=True)
     assert (model.count_params(), model.input_shape, model.optimizer.name) == (225034, (None, 28, 28), "adam")
     model.fit(arrays["x_train"], arrays["y_train"], batch_size=64, verbose=0)

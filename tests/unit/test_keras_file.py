@@ -42,6 +42,15 @@ def test_a_sequential_model():
     assert found == keras_file.KerasFile((8, 8), 5, "sparse_categorical_crossentropy")
 
 
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [(None, False), (["mae"], False), (["acc"], True), ([{"class_name": "BinaryAccuracy"}], True)],
+)
+def test_whether_a_model_measures_accuracy(metrics, expected):
+    config = changed(compile_config={**SEQUENTIAL["compile_config"], "metrics": metrics})
+    assert keras_file.describe(config).accuracy == expected
+
+
 @pytest.mark.parametrize(("inputs", "outputs"), [(["i", 0, 0], ["d", 0, 0]), ([["i", 0, 0]], [["d", 0, 0]])])
 def test_a_functional_model(inputs, outputs):
     assert keras_file.describe(functional(inputs, outputs)) == keras_file.describe(SEQUENTIAL)
@@ -57,6 +66,10 @@ def test_a_functional_model(inputs, outputs):
         (
             changed(config={"layers": [{"module": "keras.layers", "class_name": "Lambda", "config": {}}]}),
             "model: got Lambda, expected layers of Keras itself",
+        ),
+        (
+            changed(config={"dtype": {"class_name": "DTypePolicy", "config": {"name": "bfloat16"}}}),
+            "model: got the dtype bfloat16, expected float32 or mixed_bfloat16",
         ),
         (
             changed(config={"layers": [{"module": "os", "class_name": "system", "config": {}}]}),
