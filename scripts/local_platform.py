@@ -95,6 +95,8 @@ class Platform:
         } | self.environment()
         given = os.environ.get("REDIS_URI", "")
         if given and urlsplit(given).password != record["redis_password"]:
+            if not services.redis_answers(given):
+                raise ServiceError(f"REDIS_URI: no Redis answers at {given.rpartition('@')[2]} to these credentials")
             planned["REDIS_URI"] = given
         else:
             port = self._port("redis", running, record)

@@ -69,7 +69,7 @@ def redis_uri(port: int, password: str) -> str:
 
 def redis_answers(uri: str) -> bool:
     """Tell whether a Redis answers at this address to these credentials."""
-    with contextlib.suppress(redis.RedisError), redis.Redis.from_url(uri, socket_timeout=5) as client:
+    with contextlib.suppress(redis.RedisError, ValueError), redis.Redis.from_url(uri, socket_timeout=5) as client:
         return bool(client.ping())
     return False
 

@@ -118,6 +118,24 @@ def test_a_given_redis_wins(tmp_path, redis, monkeypatch):
     assert services.redis_answers(redis)
 
 
+def test_a_given_redis_that_does_not_answer_is_refused(tmp_path, redis, monkeypatch):
+    address = redis.rpartition("@")[2]
+    monkeypatch.setenv("REDIS_URI", f"redis://composer:wrong@{address}")
+    with pytest.raises(ServiceError, match=f"^REDIS_URI: no Redis answers at {address} to these credentials$"):
+        Platform(tmp_path).start()
+    assert not Platform(tmp_path).running()
+
+
+def test_status_fails_unless_it_is_up(up, tmp_path):
+    program = ROOT / "scripts" / "local_platform.py"
+    said = {}
+    for state in (up.state, tmp_path / "never"):
+        command = [sys.executable, program, "status", "--state", state]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        said[state] = (ran.returncode, ran.stdout.count(" up "), ran.stdout.count(" down "), ran.stderr)
+    assert said == {up.state: (0, 3, 0, ""), tmp_path / "never": (1, 0, 3, "")}
+
+
 def test_deploying_twice_changes_nothing_and_undeploying_leaves_nothing(up, wsk):
     before = wsk("list")
     deployment.deploy(up.environment(), kinds=False)
