@@ -16,7 +16,7 @@ MODELS = ("Sequential", "Functional", "Model")
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a model takes and gives: input shape without the batch, units of the last Dense, loss, if it has accuracy."""
+    """What a model takes and gives: input shape without the batch, units of the last Dense, loss, accuracy or not."""
 
     input_shape: tuple[int | None, ...] | None
     classes: int | None

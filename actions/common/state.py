@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from common.errors import ModelError, StoreError
 
@@ -113,26 +115,19 @@ def write_header(tensors: Mapping[str, Entry | NDArray[Any]], metadata: Mapping[
 
 def save(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
     """Write a whole state to a file."""
-    header = write_header(tensors, metadata)
-    entries, _ = read_header(header)
-    with path.open("wb") as file:
-        file.write(header)
-        for name, entry in entries.items():
-            file.write(np.ascontiguousarray(tensors[name], dtype=entry.dtype).tobytes())
+    for name, tensor in tensors.items():
+        _code(name, tensor.dtype)
+    held = {name: np.ascontiguousarray(tensor).reshape(tensor.shape) for name, tensor in tensors.items()}
+    save_file(held, path, dict(metadata))
 
 
 def load(path: Path) -> tuple[Tensors, dict[str, str]]:
     """Read a whole state from a file."""
-    data = path.read_bytes()
-    entries, metadata = read_header(data)
-    end = max((entry.end for entry in entries.values()), default=header_size(data))
-    if len(data) != end:
-        raise StoreError(f"state {path.name}: got {len(data)} bytes, expected {end}")
-    tensors = {
-        name: np.frombuffer(data[entry.begin : entry.end], dtype=entry.dtype).reshape(entry.shape)
-        for name, entry in entries.items()
-    }
-    return tensors, metadata
+    try:
+        with safe_open(path, "numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except SafetensorError as error:
+        raise StoreError(f"state {path.name}: got no whole safetensors file ({error})") from error
 
 
 def digest(tensors: Mapping[str, NDArray[Any]]) -> str:

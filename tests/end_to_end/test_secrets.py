@@ -13,7 +13,8 @@ from pathlib import Path
 
 
 def main(args):
-    files = [path for path in Path(os.environ["TMPDIR"]).parent.rglob("*") if path.is_file() and path.stat().st_size < 50_000]
+    held = Path(os.environ["TMPDIR"]).parent.rglob("*")
+    files = [path for path in held if path.is_file() and path.stat().st_size < 50_000]
     return {
         "env": dict(os.environ),
         "at_start": Path("/proc/self/environ").read_text(errors="replace"),

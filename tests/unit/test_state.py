@@ -55,7 +55,7 @@ def test_entries_are_ranges_of_the_file(tmp_path: Path) -> None:
     assert_equal(read, TENSORS)
 
 
-def test_a_state_written_in_pieces_has_the_same_bytes(tmp_path: Path) -> None:
+def test_a_state_written_in_pieces_is_read_whole(tmp_path: Path) -> None:
     state.save(tmp_path / "whole", TENSORS, METADATA)
     described, _ = state.read_header((tmp_path / "whole").read_bytes())
     header = state.write_header(dict(reversed(described.items())), dict(reversed(METADATA.items())))
@@ -66,7 +66,8 @@ def test_a_state_written_in_pieces_has_the_same_bytes(tmp_path: Path) -> None:
             assert (file.tell(), len(data)) == (begin, end - begin)
             file.write(data[:3])
             file.write(data[3:])
-    assert (tmp_path / "pieces").read_bytes() == (tmp_path / "whole").read_bytes()
+    tensors, metadata = state.load(tmp_path / "pieces")
+    assert (state.digest(tensors), metadata) == (state.digest(TENSORS), METADATA)
 
 
 def test_tensors_are_aligned(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"got the first 50 bytes, expected the {size} of its header"):
         state.read_header(data[:50])
     (tmp_path / "s").write_bytes(data[:-1])
-    with pytest.raises(StoreError, match=f"state s: got {len(data) - 1} bytes, expected {len(data)}"):
+    with pytest.raises(StoreError, match="state s: got no whole safetensors file"):
         state.load(tmp_path / "s")
 
 
