@@ -25,6 +25,14 @@ def test_compositions_call_what_is_deployed():
     assert {name.removeprefix("dl/") for name in called} >= {"planner", "splitter", "reducer", "trainer", "evaluator"}
 
 
+def test_an_upload_reaches_the_pipeline_through_on_upload_alone():
+    held = PACKAGES["dl"]
+    assert list(held["triggers"]) == ["dataset-uploaded"]
+    assert held["rules"] == {"upload-starts-run": {"trigger": "dataset-uploaded", "action": "upload-pipeline"}}
+    assert held["sequences"]["upload-pipeline"] == {"actions": "on-upload, ./dl-pipeline"}
+    assert ACTIONS["dl/on-upload"].keys() == {"version", "function", "docker", "limits", "annotations"}
+
+
 def test_every_action_folder_is_deployed():
     folders = {path.parent.name for path in (ROOT / "actions").glob("*/__main__.py")}
     zips = {Path(action["function"]).stem for action in ACTIONS.values()}
@@ -63,5 +71,5 @@ def test_the_docs_hold_every_parameter_and_action():
     text = (ROOT / "docs" / "actions.md").read_text()
     rows = dict(re.findall(r"^\| `([\w-]+)` \| (\w+) \|", text, re.MULTILINE))
     assert rows == {p.name: p.kind for p in params.PARAMETERS}
-    for name in ACTIONS:
+    for name in [*ACTIONS, *SEQUENCES, *PACKAGES["dl"]["triggers"]]:
         assert f"`{name.removeprefix('dl/')}`" in text
