@@ -1,4 +1,4 @@
-"""The platform on this machine: Redis, S3 server and localwhisk on one state folder; run by scripts/platform.
+"""The platform on this machine: Redis, localwhisk, relay and S3 server on one state folder; run by scripts/platform.
 
 The state folder keeps addresses, keys and data, so that a restart finds everything where it was. deployment,
 demonstration and the tests use the class; whoever has an OpenWhisk of their own writes the env file by hand instead.
@@ -29,12 +29,13 @@ DEFAULT_STATE = ROOT / ".local" / "platform"
 PYTHON_IMAGE = "openwhisk-dl/dl-python:0.1.0"
 TENSORFLOW_IMAGE = "openwhisk-dl/dl-tensorflow:0.1.0"
 USER_MEMORY = 8192  # MB; a wave holds K trainers, K + 1 conductors and one more action at once
-PATIENCE = {"localwhisk": 20.0, "versitygw": 5.0, "redis": 5.0}  # seconds; localwhisk ends its containers first
-ADDRESSES = {"redis": "REDIS_URI", "versitygw": "S3_ENDPOINT", "localwhisk": "APIHOST"}  # in the order of their start
+PATIENCE = {"localwhisk": 20.0, "relay": 5.0, "versitygw": 5.0, "redis": 5.0}  # seconds; localwhisk ends containers
+# in the order of their start: the relay needs localwhisk's key, and versitygw does not start before its webhook
+ADDRESSES = {"redis": "REDIS_URI", "localwhisk": "APIHOST", "relay": "EVENTS_URL", "versitygw": "S3_ENDPOINT"}
 
 
 class Platform:
-    """The three servers of one state folder."""
+    """The four servers of one state folder."""
 
     def __init__(self, state: Path = DEFAULT_STATE) -> None:
         self.state = state.resolve()
@@ -103,6 +104,8 @@ class Platform:
             planned["REDIS_URI"] = services.redis_uri(port, record["redis_password"])
         planned["S3_ENDPOINT"] = f"http://{HOST}:{self._port('versitygw', running, record)}"
         planned["APIHOST"] = f"http://{HOST}:{self._port('localwhisk', running, record)}"
+        password = urlsplit(planned.get("EVENTS_URL", "")).password or secrets.token_hex(24)
+        planned["EVENTS_URL"] = f"http://s3:{password}@{HOST}:{self._port('relay', running, record)}/"
         return planned | {
             "DL_PYTHON_IMAGE": PYTHON_IMAGE,
             "DL_TENSORFLOW_IMAGE": TENSORFLOW_IMAGE,
@@ -121,7 +124,10 @@ class Platform:
         if name == "redis":
             return services.start_redis(self.state / name, port, str(address.password))
         if name == "versitygw":
-            return services.start_s3(self.state / "s3", port, bucket_of(environment))
+            return services.start_s3(self.state / "s3", port, bucket_of(environment), environment["EVENTS_URL"])
+        if name == "relay":
+            key = read_env(self.state / "localwhisk" / "wskprops")["AUTH"]
+            return services.start_relay(self.state / name, environment | {"AUTH": key})
         own = [*image_flags(), "--user-memory", str(USER_MEMORY)]
         return services.start_localwhisk(self.state / name, port, [*own, *flags])
 

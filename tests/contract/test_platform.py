@@ -52,8 +52,10 @@ def test_it_survives_the_shell_that_started_it(up):
 def test_secrets_are_for_their_owner_alone(up):
     private = [up.env_file, up.state / "wskprops", up.state / "platform.json", up.state / "redis" / "redis.conf"]
     private += [up.state / "redis" / "redis.log", up.state / "s3" / "versitygw.log"]
+    private += [up.state / "relay" / "relay.log"]
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in private} == {path.name: 0o600 for path in private}
     secret = [value for name, value in up.environment().items() if name in ("AUTH", "S3_SECRET_KEY")]
+    secret.append(up.environment()["EVENTS_URL"].partition("s3:")[2].partition("@")[0])
     commands = [Path(f"/proc/{service.process.pid}/cmdline").read_text() for service in up.running().values()]
     assert not [command for command in commands for value in secret if value in command]
 
@@ -93,7 +95,7 @@ def test_containers_of_a_killed_localwhisk_are_stopped(tmp_path):
     while not (containers := processes.at_home_in(tmp_path / "localwhisk")):
         time.sleep(0.05)  # the stem cells
     kill_localwhisk(platform)
-    assert len(platform.stop()) == 2 + len(containers)
+    assert len(platform.stop()) == 3 + len(containers)
     assert not [process for process in containers if process.alive()]
 
 
@@ -112,7 +114,7 @@ def test_a_reused_pid_is_left_alone(tmp_path):
 def test_a_given_redis_wins(tmp_path, redis, monkeypatch):
     monkeypatch.setenv("REDIS_URI", redis)
     platform = Platform(tmp_path)
-    assert platform.start() == ["versitygw", "localwhisk"]
+    assert platform.start() == ["localwhisk", "relay", "versitygw"]
     assert platform.environment()["REDIS_URI"] == redis
     platform.stop()
     assert services.redis_answers(redis)

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ACTIONS, COMMON = ROOT / "actions", ROOT / "actions" / "common"
 LOCALWHISK, SCRIPTS = ROOT / "runtime" / "localwhisk", ROOT / "scripts"
-OURS = {"common", "localwhisk", "proxy", *(path.stem for path in SCRIPTS.glob("*.py"))}
+EVENTS = ROOT / "runtime" / "events"
+OURS = {"common", "events", "localwhisk", "proxy", *(path.stem for path in SCRIPTS.glob("*.py"))}
 TENSORFLOW = {"tensorflow", "keras"}
 LOCK = (ROOT / "runtime" / "image" / "dl-python" / "requirements.txt").read_text()
 DL_PYTHON = set(re.findall(r"^([\w-]+)==", LOCK, re.MULTILINE))  # what an action may import: the image holds no more
@@ -53,6 +54,11 @@ def test_common_imports_what_the_images_hold(path):
 @pytest.mark.parametrize("path", files(LOCALWHISK))
 def test_localwhisk_knows_neither_actions_nor_scripts(path):
     assert imported(path) & OURS <= {"localwhisk"}
+
+
+@pytest.mark.parametrize("path", files(EVENTS))
+def test_the_relay_knows_nobody(path):
+    assert imported(path) & OURS <= {"events"}
 
 
 @pytest.mark.parametrize("path", files(SCRIPTS))
