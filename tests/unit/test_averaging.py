@@ -75,6 +75,14 @@ def test_one_lane_gives_itself_back_exactly(tmp_path):
     assert state.digest(got) == state.digest(values)
 
 
+def test_four_equal_lanes_give_that_lane_back(tmp_path):
+    values = tensors(5)
+    lanes = [lane(values, tmp_path / f"{number}") for number in range(4)]
+    got, _ = read(averaging.merged(lanes, [3.0, 1.0, 7.0, 11.0], {}, None, None), tmp_path / "out")
+    for name, value in values.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-6)
+
+
 def test_outer_momentum_moves_trainable_weights_only(tmp_path):
     values, weights = [tensors(seed) for seed in range(3)], [1.0, 2.0, 4.0]
     lanes = [lane(value, tmp_path / f"{seed}") for seed, value in enumerate(values)]
