@@ -135,7 +135,7 @@ def test_status_fails_unless_it_is_up(up, tmp_path):
         command = [sys.executable, program, "status", "--state", state]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         said[state] = (ran.returncode, ran.stdout.count(" up "), ran.stdout.count(" down "), ran.stderr)
-    assert said == {up.state: (0, 3, 0, ""), tmp_path / "never": (1, 0, 3, "")}
+    assert said == {up.state: (0, 4, 0, ""), tmp_path / "never": (1, 0, 4, "")}
 
 
 def test_deploying_twice_changes_nothing_and_undeploying_leaves_nothing(up, wsk):
