@@ -5,7 +5,6 @@ summed in float64. What happens to a tensor is said by its rule in the state's m
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,22 @@ from common.errors import RunError
 from common.state import Entry
 
 CHUNK = 1 << 20  # elements: 8 MB of float64
-HEADER_GUESS = 1 << 16  # most headers fit: one read instead of two
+AHEAD = 32 << 20  # bytes read ahead, all lanes together: few requests for many small tensors
+HEADER = 1 << 16  # bytes: most headers fit, one read instead of two
 
 Read = Callable[[int, int], bytes]  # begin, end -> those bytes of the file
 Chunk = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class Lane:
-    """A model state that is read by ranges."""
+    """A model state read by ranges, `ahead` bytes at a time at least: its tensors lie in the order of their use."""
 
-    read: Read
-    tensors: dict[str, Entry]
-    metadata: dict[str, str]
+    def __init__(self, read: Read, ahead: int) -> None:
+        self._read, self._ahead = read, ahead
+        self._begin, self._held = 0, read(0, ahead)
+        if len(self._held) < state.header_size(self._held):
+            self._held = read(0, state.header_size(self._held))
+        self.tensors, self.metadata = state.read_header(self._held)
 
     @property
     def progress(self) -> state.Progress:
@@ -39,15 +41,14 @@ class Lane:
         """Return elements first..last of a tensor, flat."""
         entry = self.tensors[name]
         size = entry.dtype.itemsize
-        return np.frombuffer(self.read(entry.begin + first * size, entry.begin + last * size), entry.dtype)
+        return np.frombuffer(self._span(entry.begin + first * size, entry.begin + last * size), entry.dtype)
 
-
-def open_lane(read: Read, size: int) -> Lane:
-    """Read a state's header; `size` is the file's length in bytes."""
-    head = read(0, min(HEADER_GUESS, size))
-    if len(head) < state.header_size(head):
-        head = read(0, state.header_size(head))
-    return Lane(read, *state.read_header(head))
+    def _span(self, begin: int, end: int) -> bytes:
+        if begin < self._begin:  # a variance looks back at its mean: not worth losing what was read ahead
+            return self._read(begin, end)
+        if end > self._begin + len(self._held):
+            self._begin, self._held = begin, self._read(begin, max(end, begin + self._ahead))
+        return self._held[begin - self._begin : end - self._begin]
 
 
 def check(lanes: Sequence[Lane], weights: Sequence[float]) -> None:

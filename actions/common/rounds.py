@@ -14,6 +14,8 @@ from common.plan import Plan, schedule
 from common.run import Run
 from common.store import PART_BYTES
 
+AHEAD_OUTER = 4 << 20  # bytes, of the start and of the velocity
+
 
 @dataclass(frozen=True)
 class Round:
@@ -21,7 +23,6 @@ class Round:
 
     number: int
     steps: dict[int, int]  # lane -> last saved step, 0 where there is none
-    sizes: dict[tuple[int, int], int]  # (lane, step) -> bytes
     closed: bool
 
 
@@ -32,7 +33,7 @@ def look(this: Run, plan: Plan, number: int) -> Round:
     }
     steps = {lane: max((s for k, s in sizes if k == lane), default=0) for lane in range(plan["workers"])}
     closing = keys.model_key(number + 1)
-    return Round(number, steps, sizes, closing in this.sizes(closing))
+    return Round(number, steps, closing in this.sizes(closing))
 
 
 def current(this: Run, plan: Plan, at_least: int) -> Round | None:
@@ -56,7 +57,8 @@ def pending(plan: Plan, found: Round) -> list[Slice]:
 
 def close(this: Run, plan: Plan, found: Round) -> None:
     """Average the lanes of a whole round into the next round's start; written last, that object closes the round."""
-    lanes = [reader(this, keys.state_key(found.number, *at), found.sizes[at]) for at in found.steps.items()]
+    ahead = averaging.AHEAD // plan["workers"]
+    lanes = [reader(this, keys.state_key(found.number, *at), ahead) for at in found.steps.items()]
     weights = lane_weights(plan, lanes)
     start, moved = None, None
     if plan["outer_momentum"]:
@@ -69,23 +71,22 @@ def close(this: Run, plan: Plan, found: Round) -> None:
 def velocity(this: Run, plan: Plan, found: Round, lanes: Sequence[Lane], weights: Sequence[float]) -> Lane:
     """Write the outer momentum's velocity of a round and return it."""
     after = keys.outer_key(found.number + 1)
-    before = reader(this, keys.outer_key(found.number)) if found.number else None
+    before = reader(this, keys.outer_key(found.number), AHEAD_OUTER) if found.number else None
     pieces = averaging.velocity(lanes, weights, starting(this, found), before, plan["outer_momentum"])
     this.objects.create_from(this.at(after), averaging.parts(pieces, PART_BYTES))
-    return reader(this, after)
+    return reader(this, after, AHEAD_OUTER)
 
 
 def starting(this: Run, found: Round) -> Lane:
     """Return the state that a round's lanes started from; of the first round, as lane 0 saved it."""
-    return reader(this, keys.model_key(found.number) if found.number else keys.state_key(0, 0, 0))
+    key = keys.model_key(found.number) if found.number else keys.state_key(0, 0, 0)
+    return reader(this, key, AHEAD_OUTER)
 
 
-def reader(this: Run, key: str, size: int | None = None) -> Lane:
+def reader(this: Run, key: str, ahead: int = averaging.HEADER) -> Lane:
     """Open a state of the run for reads by range."""
     at = this.at(key)
-    if size is None:
-        size, _ = this.objects.head(at)
-    return averaging.open_lane(lambda begin, end: this.objects.read(at, begin, end), size)
+    return Lane(lambda begin, end: this.objects.read(at, begin, end), ahead)
 
 
 def lane_weights(plan: Plan, lanes: Sequence[Lane]) -> list[float]:

@@ -32,10 +32,10 @@ def tensors(seed):
     }
 
 
-def lane(values, path, **progress):
+def lane(values, path, ahead=1 << 20, **progress):
     state.save(path, values, state.Progress(rules=RULES, round=0, lane=0, step=1, **progress).pack())
     body = path.read_bytes()
-    return averaging.open_lane(lambda begin, end: body[begin:end], len(body))
+    return averaging.Lane(lambda begin, end: body[begin:end], ahead)
 
 
 def read(pieces, path):
@@ -110,9 +110,24 @@ def test_chunks_and_parts_give_the_same_bytes(tmp_path, monkeypatch):
     assert all(len(piece) >= 100 for piece in pieces[:-1])
 
 
-def test_a_long_header_is_read_in_a_second_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(averaging, "HEADER_GUESS", 16)
-    assert lane(tensors(1), tmp_path / "x").progress.rules == RULES
+@pytest.mark.parametrize("ahead", [8, 16, 700, 1 << 20])
+def test_whatever_is_read_ahead_the_average_is_the_same(tmp_path, ahead):
+    whole = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
+    parts = [lane(tensors(seed), tmp_path / f"{seed}", ahead) for seed in range(2)]
+    expected = b"".join(averaging.merged(whole, [1, 2], {}, None, None))
+    assert b"".join(averaging.merged(parts, [1, 2], {}, None, None)) == expected
+
+
+def test_small_tensors_are_read_together(tmp_path):
+    state.save(tmp_path / "x", tensors(0), state.Progress(rules=RULES, round=0, lane=0, step=1).pack())
+    body, reads = (tmp_path / "x").read_bytes(), []
+
+    def read(begin, end):
+        reads.append((begin, end))
+        return body[begin:end]
+
+    b"".join(averaging.merged([averaging.Lane(read, 1 << 20)], [1], {}, None, None))
+    assert reads == [(0, 1 << 20)]
 
 
 @pytest.mark.parametrize("weights", [[0.0, 0.0], [1.0], [-1.0, 2.0], [float("nan"), 1.0]])
