@@ -25,12 +25,12 @@ class Trigger:
         self._client = client
         self._namespace = f"{settings.api}/api/v1/namespaces/_"
         user, _, password = settings.key.partition(":")
-        self._auth = aiohttp.BasicAuth(user, password)
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(user, password)}
 
     async def fire(self, event: dict[str, Any]) -> None:
         """Pass an event on; FireError when it started nothing."""
         url = f"{self._namespace}/triggers/{NAME}"
-        async with self._client.post(url, json=event, auth=self._auth, timeout=TIMEOUT) as response:
+        async with self._client.post(url, json=event, headers=self._headers, timeout=TIMEOUT) as response:
             if response.status != 202:  # 204: no rule is active, so nobody was told
                 raise FireError(f"trigger {NAME}: got {response.status}, expected 202")
             activation = (await response.json())["activationId"]
@@ -51,7 +51,7 @@ class Trigger:
 
     async def _lines(self, activation: str) -> list[str] | None:
         url = f"{self._namespace}/activations/{activation}"
-        async with self._client.get(url, auth=self._auth, timeout=TIMEOUT) as response:
+        async with self._client.get(url, headers=self._headers, timeout=TIMEOUT) as response:
             if response.status != 200:
                 return None
             record = await response.json()
