@@ -19,7 +19,7 @@ from common.schedule import stops
 
 POLL_SECONDS = 1.0
 RESERVE_SECONDS = 60.0  # of the reducer's own time, for averages and for the next wave
-SHORT_SECONDS = 60.0  # a round that is expected to take less is saved at its end only
+SHORT_SECONDS = 60.0  # a slice of a wave this short, expected to take 15 s at most, is saved at its end only
 
 
 @dataclass
@@ -133,9 +133,7 @@ def expected(this: Run, plan: Plan, wanted: list[Slice]) -> float | None:
 def values(this: Run, plan: Plan, wave: Wave) -> list[dict[str, Any]]:
     """Return the wave's slices as the trainers take them: numbers and presigned URLs, no key."""
     allowed = wave.deadline - wave.issued
-    return [
-        value(this, plan, wave, piece, short=allowed <= 2 * SHORT_SECONDS and piece.round > 0) for piece in wave.slices
-    ]
+    return [value(this, plan, wave, piece, short=allowed <= SHORT_SECONDS and piece.round > 0) for piece in wave.slices]
 
 
 def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[str, Any]:

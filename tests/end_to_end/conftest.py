@@ -75,11 +75,11 @@ class Deployment:
         return Run(self.objects, name)
 
     def attempts(self, name):
-        """Return the ledger's slices as (round, lane, attempt)."""
+        """Return the ledger's (round, lane, attempt), once each: a busy machine may repeat a wave."""
         waves = []
         while wave := ledger.find(self.run(name), len(waves)):
             waves.append(wave)
-        return [(piece.round, piece.lane, piece.attempt) for wave in waves for piece in wave.slices]
+        return sorted({(piece.round, piece.lane, piece.attempt) for wave in waves for piece in wave.slices})
 
     def trainers(self):
         """Return the processes of containers that run the trainer."""
