@@ -172,7 +172,7 @@ def image_flags() -> list[str]:
     images = {f"{image['prefix']}/{image['name']}:{image['tag']}" for image in named} - {TENSORFLOW_IMAGE}
     images |= {image.rpartition(":")[0] for image in images} | {PYTHON_IMAGE}
     pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images)]
-    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},tensorflow")
+    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},tensorflow,keras,numpy,safetensors.numpy")  # as its Dockerfile has it
     return [word for pair in pairs for word in ("--image", pair)]
 
 
