@@ -28,6 +28,7 @@ from services import HOST, ROOT, Bucket, Service, ServiceError
 DEFAULT_STATE = ROOT / ".local" / "platform"
 PYTHON_IMAGE = "openwhisk-dl/dl-python:0.1.0"
 TENSORFLOW_IMAGE = "openwhisk-dl/dl-tensorflow:0.1.0"
+PRELOAD = "tensorflow,keras,numpy,safetensors.numpy"  # as the image's Dockerfile has it
 USER_MEMORY = 8192  # MB; a wave holds K trainers, K + 1 conductors and one more action at once
 PATIENCE = {"localwhisk": 20.0, "relay": 5.0, "versitygw": 5.0, "redis": 5.0}  # seconds; localwhisk ends containers
 # in the order of their start: the relay needs localwhisk's key, and versitygw does not start before its webhook
@@ -172,7 +173,7 @@ def image_flags() -> list[str]:
     images = {f"{image['prefix']}/{image['name']}:{image['tag']}" for image in named} - {TENSORFLOW_IMAGE}
     images |= {image.rpartition(":")[0] for image in images} | {PYTHON_IMAGE}
     pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images)]
-    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},tensorflow,keras,numpy,safetensors.numpy")  # as its Dockerfile has it
+    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},{PRELOAD}")
     return [word for pair in pairs for word in ("--image", pair)]
 
 
