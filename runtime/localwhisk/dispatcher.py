@@ -9,7 +9,7 @@ from localwhisk.actions import Action
 from localwhisk.activations import Record
 from localwhisk.conductor import Accounting, Composition
 from localwhisk.invoker import Invoker, Job
-from localwhisk.sequence import NotAnObjectError, Pending, Sequence
+from localwhisk.sequence import AtomicCount, NotAnObjectError, Pending, Sequence
 from localwhisk.store import ActivationStore, EntityStore
 
 
@@ -30,7 +30,7 @@ class Dispatcher:
         """What a request, or a rule's, asks for."""
         if action.components is not None:
             return self.sequence(action, payload, None)
-        return self._executable(action, payload, None)
+        return self.executable(action, payload, None)
 
     def primitive(self, action: Action, payload: Any, cause: str | None) -> Pending:
         arguments, environment = action.arguments(payload)
@@ -44,10 +44,15 @@ class Dispatcher:
         return self._keep(session.id, session.begun(), session.run(payload))
 
     def sequence(self, action: Action, payload: Any, cause: str | None) -> Pending:
-        session = Sequence(self._entities, self._executable, self._namespace, self._length, cause)
+        return self.inner_sequence(action, payload, cause, AtomicCount())
+
+    def inner_sequence(self, action: Action, payload: Any, cause: str | None, count: AtomicCount) -> Pending:
+        """A sequence whose actions count towards the length of the one around it."""
+        session = Sequence(self, self._entities, self._namespace, self._length, cause, count)
         return self._keep(session.id, session.begun(action), session.run(action, payload))
 
-    def _executable(self, action: Action, payload: Any, cause: str | None) -> Pending:
+    def executable(self, action: Action, payload: Any, cause: str | None) -> Pending:
+        """Anything but a sequence."""
         if action.is_conductor:
             return self.composition(action, payload, cause, Accounting())
         return self.primitive(action, payload, cause)

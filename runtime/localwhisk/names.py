@@ -39,6 +39,11 @@ def check_segment(text: str) -> str:
     return text
 
 
+def is_path(text: str) -> bool:
+    """Whether the text is made of names: `/ns/pkg/act`, `pkg/act`, `act`."""
+    return all(SEGMENT.match(part) for part in text.removeprefix("/").split("/"))
+
+
 def parse_reference(text: Any, caller: str) -> Name:
     """The name in a request's body: `/ns/act`, `ns/act`, `/ns/pkg/act`, with `_` for the caller's namespace."""
     parts = str(text).removeprefix("/").split("/")

@@ -1,9 +1,8 @@
 """Sequences: each action's result is the next one's input, until the end or the first error."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from localwhisk.actions import Action, resolve
 from localwhisk.activations import (
@@ -77,25 +76,26 @@ def compound_record(
     )  # fmt: skip
 
 
+class Starter(Protocol):
+    """What a sequence asks of whoever started it."""
+
+    def executable(self, action: Action, payload: Any, cause: str) -> Pending: ...
+    def inner_sequence(self, action: Action, payload: Any, cause: str, count: AtomicCount) -> Pending: ...
+
+
 class Sequence:
-    """One running sequence. `invoke` starts an action that is no sequence."""
+    """One running sequence."""
 
     def __init__(
-        self,
-        store: EntityStore,
-        invoke: Callable[[Action, Any, str], Pending],
-        namespace: str,
-        length: int,
-        cause: str | None = None,
-        count: AtomicCount | None = None,
+        self, start: Starter, store: EntityStore, namespace: str, length: int, cause: str | None, count: AtomicCount
     ) -> None:
         self.id = new_id()
+        self._start = start
         self._store = store
-        self._invoke = invoke
         self._namespace = namespace
         self._length = length
         self._cause = cause
-        self._count = count or AtomicCount()
+        self._count = count
         self._part = Part()
 
     async def run(self, action: Action, payload: Any) -> Record:
@@ -134,10 +134,9 @@ class Sequence:
     async def _component(self, action: Action, payload: Any) -> Record | str:
         """The component's record, or its id when it did not come in time."""
         if action.components is not None:
-            inner = Sequence(self._store, self._invoke, self._namespace, self._length, self.id, self._count)
-            return await inner.run(action, payload)
+            return await self._start.inner_sequence(action, payload, self.id, self._count).done
         self._count.value += 1
-        pending = self._invoke(action, payload, self.id)
+        pending = self._start.executable(action, payload, self.id)
         wait = None if action.is_conductor else action.timeout + EXTRA_WAIT
         try:
             return await asyncio.wait_for(asyncio.shield(pending.done), wait)

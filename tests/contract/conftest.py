@@ -1,232 +1,131 @@
-"""What the contract's tests run against: action containers for /init and /run, hosts for the REST API.
+"""Hosts for the contract's tests: an OpenWhisk somewhere (--apihost URL --auth KEY), or localwhisks of their own."""
 
-Containers are proxies as processes, or inside a built image: CONTAINER_IMAGE names an image of Docker's; test_image.py
-sets it to run test_container.py and test_proxy.py again inside that image. A host is a fresh localwhisk with stock
-limits, or with the FLAGS of the test's module.
-"""
-
-import http.client
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import pytest
 import requests
 
 ROOT = Path(__file__).parents[2]
-IMAGE = os.environ.get("CONTAINER_IMAGE")
-COMMANDS: dict[str, list[str | Path]] = {
-    "python": [ROOT / ".venv-dl/bin/python", ROOT / "runtime/image/proxy.py"],
-    "nodejs": [shutil.which("node") or "node", ROOT / "runtime/localwhisk/node/proxy.js"],
-}
+REFUSALS = 8  # how often a paced client asks again: a minute's throttle, and those that share it
 
 
-class Answer(NamedTuple):
-    """What a request got; all None if the connection was refused or lost."""
-
-    status: int | None
-    body: Any
-    content_length: bool
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--apihost", help="URL of an Apache OpenWhisk that the cases run on; else a fresh localwhisk")
+    parser.addoption("--auth", help="its namespace's key, uuid:key")
 
 
-class Container(Protocol):
-    """What the tests see of a container."""
-
-    address: tuple[str, int]
-
-    def post(self, path: str, body: object) -> Answer: ...
-    def outputs(self) -> tuple[str, str]: ...
-    def running(self) -> bool: ...
-    def signal(self, number: int) -> None: ...
-    def close(self) -> None: ...
-
-
-def post(address: tuple[str, int], path: str, body: object) -> Answer:
-    """Send body, as it is if it is text; wait for a server that does not listen yet where there is time."""
-    connection = http.client.HTTPConnection(*address, timeout=60)
-    try:
-        connection.request("POST", path, body if isinstance(body, str) else json.dumps(body))
-        response = connection.getresponse()
-        text = response.read()
-    except (ConnectionError, http.client.RemoteDisconnected):
-        return Answer(None, None, False)
-    finally:
-        connection.close()
-    return Answer(response.status, json.loads(text), response.getheader("Content-Length") == str(len(text)))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until_it_listens(address: tuple[str, int]) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(address).close()
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-class Process:
-    """A proxy as a process of this machine, with an environment rebuilt from nothing."""
-
-    def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
-        self.address = ("127.0.0.1", free_port())
-        self.folder = folder
-        defaults = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": str(folder)}
-        address = {"OW_HOST": self.address[0], "OW_PORT": str(self.address[1])}
-        with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
-            self.process = subprocess.Popen(
-                COMMANDS[kind], cwd=folder, env={**defaults, **address, **environment}, stdout=stdout, stderr=stderr
-            )
-        wait_until_it_listens(self.address)
-
-    def post(self, path: str, body: object) -> Answer:
-        return post(self.address, path, body)
-
-    def outputs(self) -> tuple[str, str]:
-        return (self.folder / "stdout").read_text("utf-8"), (self.folder / "stderr").read_text("utf-8")
-
-    def running(self) -> bool:
-        try:
-            self.process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            return True
-        return False
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-class Docker:
-    """A container of IMAGE, at its own address, as OpenWhisk reaches it (a published port answers too early)."""
-
-    def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
-        assert IMAGE is not None
-        settings = [f"--env={name}={value}" for name, value in {"PYTHONPATH": "/modules", **environment}.items()]
-        self.id = docker("run", "--detach", f"--volume={folder}:/modules:ro", *settings, IMAGE).stdout.strip()
-        networks = "{{.NetworkSettings.Networks.bridge.IPAddress}}"
-        self.address = (docker("inspect", f"--format={networks}", self.id).stdout.strip(), 8080)
-        wait_until_it_listens(self.address)
-
-    def post(self, path: str, body: object) -> Answer:
-        return post(self.address, path, body)
-
-    def outputs(self) -> tuple[str, str]:
-        logs = docker("logs", self.id)
-        return logs.stdout, logs.stderr
-
-    def running(self) -> bool:
-        time.sleep(0.2)
-        return docker("inspect", "--format={{.State.Running}}", self.id).stdout.strip() == "true"
-
-    def signal(self, number: int) -> None:
-        docker("kill", f"--signal={number}", self.id)
-
-    def close(self) -> None:
-        docker("rm", "--force", self.id)
-
-
-def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, encoding="utf-8")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Container]]:
-    """Start a container of a kind, with further environment; all are gone after the test."""
-    containers: list[Container] = []
-
-    def start_one(kind: str, **environment: str) -> Container:
-        if IMAGE and kind != "python":
-            pytest.skip(f"{IMAGE} has no {kind}")
-        folder = tmp_path / str(len(containers))
-        folder.mkdir()
-        for module in tmp_path.glob("*.py"):
-            shutil.copy(module, folder)
-        containers.append((Docker if IMAGE else Process)(kind, folder, environment))
-        return containers[-1]
-
-    yield start_one
-    for container in containers:
-        container.close()
-
-
-@pytest.fixture
-def initialized(start: Callable[..., Container]) -> Callable[..., Container]:
-    """Start a container of a kind and give it code, with further fields of /init's value."""
-
-    def initialize(kind: str, code: str, environment: dict[str, str] | None = None, **value: object) -> Container:
-        container = start(kind, **(environment or {}))
-        request = {"name": "a", "main": "main", "binary": False, "code": code, **value}
-        assert container.post("/init", {"value": request}).status == 200, container.outputs()
-        return container
-
-    return initialize
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "localwhisk(reason): holds for localwhisk only, skipped on another host")
 
 
 class Client(requests.Session):
-    """An HTTP client of one host; `auth` is user and password, or None."""
+    """An HTTP client of one host; `auth` is user and password, or None. A paced one waits where it is throttled."""
 
-    def __init__(self, address: str, auth: tuple[str, str] | None) -> None:
+    def __init__(self, address: str, auth: tuple[str, str] | None, paced: bool = False) -> None:
         super().__init__()
         self.address = address
         self.auth = auth
+        self.paced = paced
         self.trust_env = False
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:  # type: ignore[override]
-        arguments |= {"timeout": 90, "allow_redirects": False}
-        return super().request(method, self.address + path, **arguments)
+        arguments = {"timeout": 150, "allow_redirects": False} | arguments
+        response = super().request(method, self.address + path, **arguments)
+        for _ in range(REFUSALS if self.paced else 0):
+            if response.status_code != 429:
+                break
+            concurrent = "concurrent" in response.text
+            time.sleep(1 if concurrent else 61 - time.time() % 60)
+            response = super().request(method, self.address + path, **arguments)
+        return response
 
 
 class Host:
-    """A running localwhisk and clients that speak to it, as namespace guest and as nobody."""
+    """A running OpenWhisk and clients that speak to it, as the key's namespace and as nobody."""
 
-    def __init__(self, state: Path, process: "subprocess.Popen[str]") -> None:
-        properties = dict(line.split("=", 1) for line in (state / "wskprops").read_text().splitlines())
-        self.state = state
-        self.process = process
-        self.key = properties["AUTH"]
-        self.client = self.client_as(self.key, properties["APIHOST"])
-        self.anonymous = Client(properties["APIHOST"], None)
+    def __init__(self, address: str, key: str, paced: bool) -> None:
+        self.key = key
+        self.client = Client(address, (key.partition(":")[0], key.partition(":")[2]), paced)
+        self.anonymous = Client(address, None, paced)
+        self.made: list[str] = []
+        about = self.client.get("/").json()
+        self.limits: dict[str, Any] = about["limits"]
+        kinds = [kind for family in about["runtimes"].values() for kind in family if kind["default"]]
+        self.kinds: dict[str, str] = {kind["kind"].partition(":")[0]: kind["kind"] for kind in kinds}
+        self.namespace: str = self.client.get("/api/v1/namespaces").json()[0]
 
-    def client_as(self, credentials: str, address: str | None = None) -> Client:
+    def client_as(self, credentials: str) -> Client:
         user, _, password = credentials.partition(":")
-        return Client(address or self.client.address, (user, password))
+        return Client(self.client.address, (user, password), self.client.paced)
 
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create or overwrite an entity."""
+        self.made.append(path)
         response = self.client.put(f"/api/v1/namespaces/_/{path}?overwrite=true", json=body)
         assert response.status_code == 200, response.text
         return dict(response.json())
+
+    def action(
+        self, name: str, code: str, notes: dict[str, Any] | None = None, kind: str = "python", **limits: int
+    ) -> dict[str, Any]:
+        """Create or overwrite an action of the kind's default version, with these annotations and limits."""
+        annotations = [{"key": key, "value": value} for key, value in (notes or {}).items()]
+        execution = {"kind": self.kinds.get(kind, kind), "code": code}
+        return self.put(f"actions/{name}", {"exec": execution, "annotations": annotations, "limits": limits})
+
+    def get(self, path: str) -> requests.Response:
+        return self.client.get(f"/api/v1/namespaces/_/{path}")
 
     def invoke(
         self, action: str, body: dict[str, Any] | None = None, query: str = "blocking=true"
     ) -> requests.Response:
         return self.client.post(f"/api/v1/namespaces/_/actions/{action}?{query}", json=body or {})
 
-    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+    def result(self, action: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        """Status and result of a blocking invocation."""
+        response = self.invoke(action, body, "blocking=true&result=true")
+        return response.status_code, response.json()
+
+    def record(self, activation: str | requests.Response) -> dict[str, Any]:
+        """The stored record of an activation, which is written after the answer."""
+        if isinstance(activation, requests.Response):
+            activation = activation.headers["x-openwhisk-activation-id"]
+        deadline = time.monotonic() + 20
+        while (response := self.get(f"activations/{activation}")).status_code == 404 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return dict(response.json())
+
+    def clean(self) -> None:
+        """Delete what `put` made, the last first."""
+        while self.made:
+            path = self.made.pop()
+            self.client.delete(f"/api/v1/namespaces/_/{path}{'?force=true' if path.startswith('packages') else ''}")
+
+    def close(self) -> None:
         self.client.close()
         self.anonymous.close()
+
+
+class Local(Host):
+    """A localwhisk of the tests' own: its state folder and its process besides."""
+
+    def __init__(self, state: Path, process: "subprocess.Popen[str]", line: str) -> None:
+        properties = dict(entry.split("=", 1) for entry in (state / "wskprops").read_text().splitlines())
+        super().__init__(properties["APIHOST"], properties["AUTH"], paced=False)
+        self.state = state
+        self.process = process
+        self.ready = line
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        self.close()
         self.process.send_signal(sign)
         code = self.process.wait(20)
         assert self.process.stdout is not None
@@ -234,50 +133,61 @@ class Host:
         return code
 
 
-def launch_host(state: Path, *flags: str) -> Host:
-    """Start a host on this state folder and wait until it says that it is ready."""
-    command = [sys.executable, "-m", "localwhisk", "--state", str(state), *flags]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "runtime")}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("localwhisk: http://"), line
-    return Host(state, process)
+@pytest.fixture(scope="session")
+def connect() -> Callable[..., Host]:
+    """Connect to any host by its address and key."""
+    return Host
 
 
-def write_runtimes(path: Path, stem_cells: list[dict[str, Any]] | None = None) -> Path:
-    """The two kinds that the recorded OpenWhisk had."""
-    attached = {"attachmentName": "codefile", "attachmentType": "text/plain"}
-    python = {"prefix": "whisk", "name": "action-python", "tag": "v3.11"}
-    nodejs = {"prefix": "whisk", "name": "action-nodejs", "tag": "20"}
-    kinds: dict[str, list[dict[str, Any]]] = {
-        "nodejs": [{"kind": "nodejs:20", "default": True, "image": nodejs, "attached": attached}],
-        "python": [{"kind": "python:3.11", "default": True, "image": python, "attached": attached}],
-    }
-    if stem_cells:
-        kinds["python"][0]["stemCells"] = stem_cells
-    path.write_text(json.dumps({"runtimes": kinds}))
-    return path
+@pytest.fixture(scope="session")
+def launch() -> Callable[..., Local]:
+    """Start a localwhisk on a state folder, with flags, and wait until it says that it is ready."""
+
+    def start(state: Path, *flags: str, log: Path | None = None) -> Local:
+        command = [sys.executable, "-m", "localwhisk", "--state", str(state), *flags]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "runtime")}
+        errors = log.open("a") if log else None
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+        if errors:
+            errors.close()
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("localwhisk: http://"), line
+        return Local(state, process, line.strip())
+
+    return start
 
 
-@pytest.fixture(scope="module")
-def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """A host for a module's tests."""
-    folder = tmp_path_factory.mktemp("localwhisk")
-    runtimes = write_runtimes(folder / "runtimes.json")
-    running = launch_host(folder / "state", "--runtimes", str(runtimes), *getattr(request.module, "FLAGS", ()))
-    yield running
-    assert running.stop() == 0
+@pytest.fixture(scope="session")
+def write_runtimes() -> Callable[..., Path]:
+    """Write a runtimes manifest with the two kinds that the recorded OpenWhisk had."""
+
+    def write(path: Path, stem_cells: list[dict[str, Any]] | None = None) -> Path:
+        attached = {"attachmentName": "codefile", "attachmentType": "text/plain"}
+        python = {"prefix": "whisk", "name": "action-python", "tag": "v3.11"}
+        nodejs = {"prefix": "whisk", "name": "action-nodejs", "tag": "20"}
+        kinds: dict[str, list[dict[str, Any]]] = {
+            "nodejs": [{"kind": "nodejs:20", "default": True, "image": nodejs, "attached": attached}],
+            "python": [{"kind": "python:3.11", "default": True, "image": python, "attached": attached}],
+        }
+        if stem_cells:
+            kinds["python"][0]["stemCells"] = stem_cells
+        path.write_text(json.dumps({"runtimes": kinds}))
+        return path
+
+    return write
 
 
 @pytest.fixture
-def start_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
-    """Start hosts with flags of the test's own, all on one state folder; what still runs ends with the test."""
-    hosts: list[Host] = []
+def start_host(
+    tmp_path: Path, launch: Callable[..., Local], write_runtimes: Callable[..., Path]
+) -> Iterator[Callable[..., Local]]:
+    """Start localwhisks with flags of the test's own, all on one state folder; what still runs ends with the test."""
+    hosts: list[Local] = []
 
-    def start_one(*flags: str, stem_cells: list[dict[str, Any]] | None = None) -> Host:
+    def start_one(*flags: str, stem_cells: list[dict[str, Any]] | None = None) -> Local:
         runtimes = write_runtimes(tmp_path / "runtimes.json", stem_cells)
-        hosts.append(launch_host(tmp_path / "state", "--runtimes", str(runtimes), *flags))
+        hosts.append(launch(tmp_path / "state", "--runtimes", str(runtimes), *flags))
         return hosts[-1]
 
     yield start_one

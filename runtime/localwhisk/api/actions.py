@@ -26,10 +26,7 @@ async def put(request: Request) -> Response:
     name = _name(request)
     here = platform(request)
     content = await read_definition(request, "exec")
-    if name.package is not None:
-        package = lookup(request, "packages", name.package)
-        if package.document["binding"]:
-            raise RequestError(400, NOT_ON_BINDING)
+    _check_package(request, name)
     old = existing(request, "actions", name)
     if old is not None and not flag(request, "overwrite"):
         raise RequestError(409, CONFLICT)
@@ -48,6 +45,7 @@ async def get(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     authorized(request)
     name = _name(request)
+    _check_package(request, name)
     entity = lookup(request, "actions", name)
     platform(request).entities.delete(name)
     return answer(public(entity.document))
@@ -114,6 +112,12 @@ def _action(request: Request, name: Name) -> Action:
     if name.package is None:
         lookup(request, "actions", name)
     return resolve(platform(request).entities, name)
+
+
+def _check_package(request: Request, name: Name) -> None:
+    """What is in a package changes there, not through a binding."""
+    if name.package is not None and lookup(request, "packages", name.package).document["binding"]:
+        raise RequestError(400, NOT_ON_BINDING)
 
 
 def _name(request: Request, shared: bool = False) -> Name:

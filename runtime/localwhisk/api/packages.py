@@ -12,6 +12,7 @@ from localwhisk.entities import Document, base, replaced, short
 from localwhisk.errors import (
     BINDING_MISSING,
     BINDING_TO_BINDING,
+    BINDING_TO_OTHER,
     CONFLICT,
     PACKAGE_TO_BINDING,
     RequestError,
@@ -90,8 +91,10 @@ def _binding(request: Request, given: Document) -> Document:
         raise malformed("binding malformed")
     namespace = GUEST if given["namespace"] == "_" else given["namespace"]
     target = platform(request).entities.get(Name(namespace, given["name"]))
-    if target is None or target.collection != "packages":
+    if target is None:
         raise RequestError(400, BINDING_MISSING)
+    if target.collection != "packages":
+        raise RequestError(409, BINDING_TO_OTHER)
     if target.document["binding"]:
         raise RequestError(400, BINDING_TO_BINDING)
     if namespace != GUEST and not is_truthy(target.document["publish"]):

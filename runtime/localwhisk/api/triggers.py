@@ -10,8 +10,9 @@ from localwhisk.activations import Response as Result
 from localwhisk.api.body import read_definition, read_payload
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
 from localwhisk.api.listing import list_entities
-from localwhisk.entities import Document, base, replaced, short
-from localwhisk.errors import CONFLICT, RequestError
+from localwhisk.entities import Document, base, key_values, replaced, short
+from localwhisk.errors import CONFLICT, FEED_INVALID, RequestError
+from localwhisk.names import is_path
 from localwhisk.platform import Platform
 from localwhisk.triggers import active_rules, fire
 
@@ -26,6 +27,8 @@ async def put(request: Request) -> Response:
     if old is not None and not flag(request, "overwrite"):
         raise RequestError(409, CONFLICT)
     before = old.document if old else None
+    if before is None:
+        _check_feed(content)
     document = base(name, content, before, replaced(content, before, "annotations"))
     document |= {"limits": {}, "parameters": replaced(content, before, "parameters")}
     if before is not None and before.get("rules"):
@@ -69,6 +72,13 @@ async def activate(request: Request) -> Response:
     _firing.add(task)
     task.add_done_callback(_firing.discard)
     return answer({"activationId": record.id}, 202, {"x-openwhisk-activation-id": record.id})
+
+
+def _check_feed(content: Document) -> None:
+    """A feed is noted by name; whether it exists only its invocation tells."""
+    for note in key_values(content, "annotations") or []:
+        if note["key"] == "feed" and not (isinstance(note["value"], str) and is_path(note["value"])):
+            raise RequestError(400, FEED_INVALID)
 
 
 async def _fire(here: Platform, trigger: Document, arguments: Document, record: Record) -> None:

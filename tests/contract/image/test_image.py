@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "runtime/image"
 VERSION = "0.1.0"
 NAMES = {target: f"openwhisk-dl/{target}:{VERSION}" for target in ("dl-python", "dl-tensorflow")}
