@@ -178,6 +178,8 @@ def test_seventy_other_objects_fire_nothing(chain):
     etag = chain.put("datasets/last/train.json", b"{ }")
     wait(lambda: len(chain.fired()) > 1)
     assert chain.fired() == [("datasets/gone/train.json", first), ("datasets/last/train.json", etag)]
+    kept = chain.folder / "relay" / "passed-on.json"
+    wait(lambda: list(json.loads(kept.read_text())) == ["datasets/last/train.json"])
 
 
 def test_faults_are_survived_in_order(chain):
