@@ -10,6 +10,7 @@ from localwhisk.errors import (
     SEQUENCE_CYCLIC,
     SEQUENCE_EMPTY,
     SEQUENCE_TOO_LONG,
+    TOO_MANY_INSTANCES,
     RequestError,
     malformed,
     too_large,
@@ -39,6 +40,11 @@ class Definitions:
         self._settings = settings
         self._kinds = kinds
         self._store = store
+
+    def check(self, content: Document) -> None:
+        """Refuse what is wrong by itself, whatever there is of this name."""
+        self._execution(content.get("exec"), "_")
+        self._limits(content.get("limits") or {}, None)
 
     def action(self, name: Name, content: Document, old: Document | None) -> Document:
         """The document of a new action, or of an old one with the body's changes."""
@@ -89,6 +95,8 @@ class Definitions:
         _check("memory size", limits["memory"], MIN_MEMORY, self._settings.max_memory, " MB")
         _check("log size", limits["logs"], 0, MAX_LOGS, " MB")
         _check("concurrency", limits["concurrency"], 1, 1, "")
+        if limits.get("instances", 0) > self._settings.concurrent:
+            raise RequestError(400, f"{TOO_MANY_INSTANCES} {self._settings.concurrent}.")
         return limits
 
     def _check_sequence(self, name: Name, components: list[str]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,6 +13,12 @@ from localwhisk.errors import RequestError
 
 EXTENSIONS = (".http", ".json", ".html", ".svg", ".text")
 RESERVED = {"__ow_method", "__ow_headers", "__ow_path", "__ow_user", "__ow_query", "__ow_body"}
+# what only the server may say of its answer; Pekko drops them too
+SERVERS_OWN = ("content-type", "content-length", "transfer-encoding", "connection", "date", "server")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+CONTENT_TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+\s*(;.*)?", re.ASCII)
+CONTENT_TYPE_UNKNOWN = "Response did not specify a known content-type."
 CONTENT_TYPE_ERROR = "Response type in header did not match generated content type."
 PROPERTY_NOT_FOUND = "Response does not include requested property."
 TEXT_TYPES = ("application/javascript", "application/xml", "application/x-www-form-urlencoded", "image/svg+xml")
@@ -44,17 +51,25 @@ class WebRequest:
             return arguments | {"__ow_query": self.query, "__ow_body": self._opaque() if self.body else ""}
         return arguments | self.fields()
 
+    def names(self) -> set[str]:
+        """Parameters that the caller has named; an opaque body has no names."""
+        body = self._body()
+        return {*self._query(), *(body if isinstance(body, dict) else ())}
+
     def fields(self) -> dict[str, Any]:
         """Query and body; an opaque body comes as __ow_body."""
-        query: dict[str, Any] = dict(parse_qsl(self.query, keep_blank_values=True))
-        if not self.body:
-            return query
+        body = self._body() if self.body else {}
+        return self._query() | (body if isinstance(body, dict) else {"__ow_body": body})
+
+    def _query(self) -> dict[str, Any]:
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    def _body(self) -> Any:
         if _is_json(self.media_type):
-            value = _parse(self.body)
-            return query | (value if isinstance(value, dict) else {"__ow_body": value})
+            return _parse(self.body) if self.body else None
         if self.media_type == "application/x-www-form-urlencoded":
-            return query | dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
-        return query | {"__ow_body": self._opaque()}
+            return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
+        return self._opaque()
 
     def _opaque(self) -> str:
         if _is_binary(self.media_type) or self.media_type == "application/json":
@@ -93,7 +108,9 @@ def show(result: Any, extension: str) -> WebResponse:
     value = result.get("body", result.get(kind)) if isinstance(result, dict) else result
     if not isinstance(value, str):
         raise _invalid_media(media)
-    return WebResponse(body=value.encode(), content_type=f"{media}; charset=UTF-8" if kind == "html" else media)
+    return WebResponse(
+        body=value.encode(errors="replace"), content_type=f"{media}; charset=UTF-8" if kind == "html" else media
+    )
 
 
 def _text(result: Any) -> WebResponse:
@@ -103,7 +120,7 @@ def _text(result: Any) -> WebResponse:
             raise RequestError(404, PROPERTY_NOT_FOUND)
         value = result.get("body", result.get("text"))
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    return WebResponse(body=text.encode(), content_type="text/plain; charset=UTF-8")
+    return WebResponse(body=text.encode(errors="replace"), content_type="text/plain; charset=UTF-8")
 
 
 def _http(result: Any) -> WebResponse:
@@ -112,11 +129,13 @@ def _http(result: Any) -> WebResponse:
         raise _invalid_media("message/http")
     headers = _headers(result.get("headers", {}))
     declared = next((value for key, value in headers if key.lower() == "content-type"), None)
-    others = [(key, value) for key, value in headers if key.lower() != "content-type"]
+    others = [(key, value) for key, value in headers if key.lower() not in SERVERS_OWN]
     status = _status(result.get("statusCode"))
     body = result.get("body")
     if body is None or body == "":
         return WebResponse(status or 204, headers=others)
+    if declared is not None and not CONTENT_TYPE.fullmatch(declared):
+        raise RequestError(400, CONTENT_TYPE_UNKNOWN)
     if isinstance(body, str):
         content, content_type = _string_body(body, declared or "text/html")
     else:
@@ -133,13 +152,16 @@ def _string_body(body: str, declared: str) -> tuple[bytes, str]:
             return base64.b64decode(body, validate=True), declared
         except binascii.Error:
             raise RequestError(400, CONTENT_TYPE_ERROR) from None
-    return body.encode(), declared if _is_json(media) else f"{media}; charset=UTF-8"
+    return body.encode(errors="replace"), declared if _is_json(media) else f"{media}; charset=UTF-8"
 
 
 def _headers(given: Any) -> list[tuple[str, str]]:
     if not isinstance(given, dict):
         raise _invalid_media("message/http")
-    return [(key, text) for key, value in given.items() for text in _header_values(value)]
+    pairs = [(key, text) for key, value in given.items() for text in _header_values(value)]
+    if not all(HEADER_NAME.fullmatch(key) and HEADER_VALUE.fullmatch(text) for key, text in pairs):
+        raise _invalid_media("message/http")
+    return pairs
 
 
 def _header_values(value: Any) -> list[str]:
@@ -159,7 +181,7 @@ def _status(given: Any) -> int | None:
         status = int(given)
     except (TypeError, ValueError):
         raise _invalid_media("message/http") from None
-    if not 100 <= status <= 599:
+    if not 200 <= status <= 599:  # what is below is no answer yet
         raise _invalid_media("message/http")
     return status
 
@@ -173,7 +195,7 @@ def _is_binary(media: str) -> bool:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _parse(body: bytes) -> Any:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -56,6 +57,7 @@ class Host:
         self.client = Client(address, (key.partition(":")[0], key.partition(":")[2]), paced)
         self.anonymous = Client(address, None, paced)
         self.made: list[str] = []
+        self.client.hooks["response"].append(self._remember)
         about = self.client.get("/").json()
         self.limits: dict[str, Any] = about["limits"]
         kinds = [kind for family in about["runtimes"].values() for kind in family if kind["default"]]
@@ -68,7 +70,6 @@ class Host:
 
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create or overwrite an entity."""
-        self.made.append(path)
         response = self.client.put(f"/api/v1/namespaces/_/{path}?overwrite=true", json=body)
         assert response.status_code == 200, response.text
         return dict(response.json())
@@ -102,6 +103,11 @@ class Host:
         while (response := self.get(f"activations/{activation}")).status_code == 404 and time.monotonic() < deadline:
             time.sleep(0.02)
         return dict(response.json())
+
+    def _remember(self, response: requests.Response, **_: Any) -> None:
+        path = urlsplit(response.url).path.removeprefix("/api/v1/namespaces/_/")
+        if response.request.method == "PUT" and response.status_code == 200 and path not in self.made:
+            self.made.append(path)
 
     def clean(self) -> None:
         """Delete what `put` made, the last first."""

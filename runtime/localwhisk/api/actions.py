@@ -26,6 +26,7 @@ async def put(request: Request) -> Response:
     name = _name(request)
     here = platform(request)
     content = await read_definition(request, "exec")
+    here.definitions.check(content)
     _check_package(request, name)
     old = existing(request, "actions", name)
     if old is not None and not flag(request, "overwrite"):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localwhisk.api import actions, activations, namespaces, packages, rules, triggers, web
+from localwhisk.api import actions, activations, namespaces, packages, rules, swagger, triggers, web
 from localwhisk.api.context import transaction
 from localwhisk.api.transactions import Transactions
 from localwhisk.errors import INTERNAL, NOT_FOUND, RequestError
@@ -42,6 +42,8 @@ def _routes() -> list[Route]:
         *_get("/", namespaces.root),
         *_get("/ping", namespaces.ping),
         *_get("/api/v1", namespaces.api),
+        *_get("/api/v1/", namespaces.api),
+        *_get("/api/v1/api-docs", swagger.document),
         *_get("/api/v1/namespaces", namespaces.namespaces),
         *_get(f"{NS}/limits", namespaces.limits),
         *_get(f"{NS}/actions", actions.list_all),
@@ -61,6 +63,7 @@ def _routes() -> list[Route]:
         *_get(f"{NS}/activations/{{id}}/result", activations.get_result),
         Route(WEB, web.invoke, methods=WEB_METHODS),
         Route(WEB + "/{rest:path}", web.invoke, methods=WEB_METHODS),
+        Route("/api/v1/{rest:path}", namespaces.options, methods=["OPTIONS"]),
     ]
 
 
@@ -84,7 +87,10 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(request, error.status_code, STATUS_TEXT.get(error.status_code, error.detail))
+    # the path of the preflight's route matches anything: only it may be asked for what does not exist
+    only_preflight = error.status_code == 405 and "rest" in request.path_params
+    status = 404 if only_preflight else error.status_code
+    return _error(request, status, STATUS_TEXT.get(status, error.detail))
 
 
 async def _fail(request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from localwhisk.entities import key_values
 from localwhisk.errors import RequestError, malformed, too_large
 from localwhisk.settings import BODY_LIMIT, PAYLOAD_LIMIT
 
@@ -19,6 +20,9 @@ EXPECTED = {
 }
 
 
+JSON_EXPECTED = "is not supported. Expected:\napplication/json"
+
+
 async def read_definition(request: Request, first_field: str) -> dict[str, Any]:
     """The body of a PUT: an object."""
     length = int(request.headers.get("content-length", 0))
@@ -27,9 +31,12 @@ async def read_definition(request: Request, first_field: str) -> dict[str, Any]:
     text = await request.body()
     if not text.strip():
         raise RequestError(400, "Request entity expected but not supplied")
+    check_type(request)
     value = parse(text)
     if not isinstance(value, dict):
         raise malformed(f"Object expected in field '{first_field}'")
+    for field in ("parameters", "annotations"):
+        key_values(value, field)
     return value
 
 
@@ -41,10 +48,18 @@ async def read_payload(request: Request) -> dict[str, Any] | None:
     text = await request.body()
     if not text.strip():
         return None
+    check_type(request)
     value = parse(text)
     if not isinstance(value, dict):
         raise malformed("JSON object expected")
     return value
+
+
+def check_type(request: Request) -> None:
+    """A body is JSON and says so."""
+    given = request.headers.get("content-type", "application/octet-stream")
+    if given.partition(";")[0].strip().lower() != "application/json":
+        raise RequestError(415, f"The request's Content-Type [{given}] {JSON_EXPECTED}")
 
 
 def parse(text: bytes) -> Any:

@@ -48,13 +48,18 @@ async def api(request: Request) -> Response:
             "api_version_path": "v1",
             "build": "localwhisk",
             "buildno": VERSION,
-            "swagger_paths": {},
+            "swagger_paths": {"ui": "/docs", "api-docs": "/api-docs"},
         }
     )
 
 
 async def ping(request: Request) -> Response:
     return PlainTextResponse("pong")
+
+
+async def options(request: Request) -> Response:
+    """A browser's preflight; the headers it asks about are on every response."""
+    return Response()
 
 
 async def namespaces(request: Request) -> Response:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from localwhisk.actions import resolve
-from localwhisk.api.body import parse, read_definition
+from localwhisk.api.body import check_type, parse, read_definition
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
 from localwhisk.api.listing import list_entities
 from localwhisk.auth import GUEST
@@ -54,7 +54,9 @@ async def list_all(request: Request) -> Response:
 async def set_status(request: Request) -> Response:
     authorized(request)
     name = name_of(request)
-    content = parse(await request.body())
+    text = await request.body()
+    check_type(request)
+    content = parse(text)
     status = content.get("status") if isinstance(content, dict) else content
     if status not in ("active", "inactive"):
         raise malformed(f"'{status}' is not a recognized rule state, must be one of ['active', 'inactive']")

@@ -1,4 +1,4 @@
-"""Transaction ids: every response names the id of its request, the caller's own or a new one."""
+"""What every response carries: the id of its request, the caller's own or a new one, and the API's CORS headers."""
 
 import secrets
 
@@ -6,6 +6,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "x-request-id"
+API, WEB = "/api/v1", "/api/v1/web/"  # web actions have CORS headers of their own
+CORS_HEADERS = "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent"
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": CORS_HEADERS,
+    "access-control-allow-methods": "GET, DELETE, POST, PUT, HEAD",
+}
 
 
 class Transactions:
@@ -18,10 +25,12 @@ class Transactions:
         given = Headers(scope=scope).get(HEADER, "")
         transaction = given if given and not given.startswith("sid_") else secrets.token_hex(16)
         scope.setdefault("state", {})["transaction"] = transaction
+        path = scope.get("path", "")
+        added = CORS if path.startswith(API) and not path.startswith(WEB) else {}
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = transaction
+                MutableHeaders(scope=message).update({HEADER: transaction} | added)
             await send(message)
 
         await self._app(scope, receive, send_named)

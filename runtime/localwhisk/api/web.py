@@ -9,26 +9,27 @@ from starlette.responses import Response
 from localwhisk.actions import Action, resolve
 from localwhisk.activations import APPLICATION_ERROR, SUCCESS, Record
 from localwhisk.api.context import platform
+from localwhisk.api.transactions import CORS_HEADERS
 from localwhisk.auth import GUEST, SYSTEM, is_caller
 from localwhisk.errors import NO_CREDENTIALS, PARAMETERS_NOT_ALLOWED, RequestError, not_found, too_large
 from localwhisk.names import Name
 from localwhisk.settings import BLOCKING_WAIT_MS, PAYLOAD_LIMIT
 from localwhisk.web import PROPERTY_NOT_FOUND, RESERVED, WebRequest, show, split_extension
 
+WITHOUT_BODY = (204, 304)
 CORS = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "OPTIONS, GET, DELETE, POST, PUT, HEAD, PATCH",
 }
-CORS_HEADERS = "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent"
 
 
 async def invoke(request: Request) -> Response:
-    length = int(request.headers.get("content-length", 0))
-    if length > PAYLOAD_LIMIT:
-        raise too_large("Request", length, PAYLOAD_LIMIT)
     name, extension = split_extension(request.path_params["name"])
     action = _exported(request, name)
     platform(request).throttles.check_invocation()
+    length = int(request.headers.get("content-length", 0))
+    if length > PAYLOAD_LIMIT:
+        raise too_large("Request", length, PAYLOAD_LIMIT)
     own_cors = action.annotation("web-custom-options") is True
     cors = {} if own_cors else _cors(request)
     if request.method == "OPTIONS" and not own_cors:
@@ -73,7 +74,7 @@ async def _run(request: Request, action: Action) -> Record:
     body = await request.body()
     web = WebRequest(request.method, dict(request.headers), path, request.url.query, body, _user(request))
     raw = action.annotation("raw-http") is True
-    if not raw and web.fields().keys() & (RESERVED - {"__ow_body"} | action.final_parameters()):
+    if not raw and web.names() & (RESERVED | action.final_parameters()):
         raise RequestError(400, PARAMETERS_NOT_ALLOWED)
     pending = platform(request).dispatcher.invoke(action, web.arguments(raw))
     try:
@@ -91,7 +92,7 @@ def _shown(record: Record, extension: str) -> Response:
     elif record.response.code != SUCCESS:
         raise RequestError(400, "There was an error processing your request.")
     web = show(result, extension)
-    response = Response(web.body, web.status)
+    response = Response(b"" if web.status in WITHOUT_BODY else web.body, web.status)
     if web.content_type is not None:
         response.headers["content-type"] = web.content_type
     for key, value in web.headers:
