@@ -1,16 +1,49 @@
 """The throttle's arithmetic: no minute sees more branches than it allows."""
 
+import http.server
+import threading
+
 import pytest
 
 from common import pace
 from common.ledger import Slice, Wave
 from common.pace import Limits
 
-STOCK = Limits(60, 30)
+STOCK = pace.STOCK
 
 
 def wave(issued, spent, seconds=100.0):
     return Wave(1, "me", issued, issued + seconds, (Slice(0, 0, 0),), spent, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"limits": {"actions_per_minute": 600, "concurrent_actions": 99}}', Limits(600, 99)),
+        (b'{"limits": {}}', Limits(60, 30)),
+        (b"[1]", Limits(60, 30)),
+        (b"<html>", Limits(60, 30)),
+    ],
+)
+def test_the_platform_tells_its_limits_or_they_are_the_stock_ones(body, expected):
+    class Root(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Root) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        assert pace.read_limits(f"http://127.0.0.1:{server.server_port}") == expected
+        answering.join()
+
+
+def test_a_platform_that_does_not_answer_has_the_stock_limits():
+    assert pace.read_limits("http://127.0.0.1:9") == Limits(60, 30)
 
 
 def test_a_wave_may_have_28_lanes_at_stock_limits():
