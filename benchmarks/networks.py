@@ -10,7 +10,7 @@ from keras import layers
 def mnist() -> list[Any]:
     """Two convolutions and a hidden layer, 225 034 parameters, for 28x28 grey images."""
     return [
-        keras.Input((28, 28), dtype="uint8"),
+        keras.Input((28, 28)),
         layers.Rescaling(1 / 255),
         layers.Reshape((28, 28, 1)),
         layers.Conv2D(32, 3, activation="relu"),
@@ -26,7 +26,7 @@ def mnist() -> list[Any]:
 def cifar10() -> list[Any]:
     """The network of TensorFlow's tutorial "Convolutional Neural Network (CNN)", 122 570 parameters."""
     return [
-        keras.Input((32, 32, 3), dtype="uint8"),
+        keras.Input((32, 32, 3)),
         layers.Rescaling(1 / 255),
         layers.Conv2D(32, 3, activation="relu"),
         layers.MaxPooling2D(),

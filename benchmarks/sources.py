@@ -20,10 +20,7 @@ def load(name: str) -> Arrays:
     """Return a data set's four arrays; labels flat."""
     named = os.environ.get(VARIABLES[name])
     arrays = read(Path(named), VARIABLES[name]) if named else download(name)
-    return {
-        array: arrays[array].reshape(len(arrays[array]), -1)[:, 0] if "y_" in array else arrays[array]
-        for array in ARRAYS
-    }
+    return arrays | {array: arrays[array].ravel() for array in ("y_train", "y_test")}
 
 
 def read(path: Path, variable: str) -> Arrays:

@@ -1,0 +1,119 @@
+"""A platform of the measurements' own: quota and limits stated, everything deployed, started anew for each one.
+
+Used by benchmarks.measure. A fresh start means that no container is warm from the measurement before; containers with
+TensorFlow wait prewarmed, for the single action as for ours, or there are none for either.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import deployment
+from benchmarks.cases import SINGLE_MEMORY, STOCK_MEMORY, Case
+from benchmarks.client import Client
+from benchmarks.watch import Watch, WatchError
+from local_platform import TENSORFLOW_IMAGE, Platform
+from services import ROOT, Bucket
+
+KIND = "python:3.11-tensorflow"
+TRAINER_MEMORY, SMALL_MEMORY, CONDUCTOR_MEMORY = 512, 256, 128  # MB, as the manifest has them
+PREWARM_SECONDS = 300
+TIMEOUT = 3_600_000  # ms
+STOCK_TIMEOUT = 300_000
+STOCK_FLAGS = ("--user-memory", "1024")
+RUNTIMES = ROOT / "runtime" / "image" / "runtimes.json"
+
+
+class StageError(Exception):
+    """A platform that did not get ready, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A platform that is up and waits."""
+
+    client: Client
+    bucket: Bucket
+    watch: Watch
+
+
+class Stage:
+    """Two platforms in a folder, one with raised limits, one with OpenWhisk's own; `prewarmed` concerns the first."""
+
+    def __init__(self, folder: Path, prewarmed: bool) -> None:
+        self._folder, self._prewarmed = folder, prewarmed
+        self._prepared: set[str] = set()
+
+    @contextmanager
+    def fresh(self, case: Case, files: Sequence[Path]) -> Iterator[Running]:
+        """Start a platform for a case, with these files in its bucket; stop it at the end."""
+        name = "stock" if case.stock else "raised"
+        platform = Platform(self._folder / name)
+        platform.start(STOCK_FLAGS if case.stock else self._flags(case))
+        try:
+            running = Running(
+                Client(platform.environment()),
+                platform.bucket(),
+                Watch(platform.state / "localwhisk" / "containers", case.quota),
+            )
+            with running.watch:
+                self._prepare(name, platform, running, case.stock)
+                for file in files:
+                    running.bucket.client.upload_file(str(file), running.bucket.bucket, f"bench/{file.name}")
+                self._await_stems(case, running.watch)
+                yield running
+        finally:
+            platform.stop()
+
+    def _prepare(self, name: str, platform: Platform, running: Running, stock: bool) -> None:
+        """Deploy everything, once a folder and process: the code may have changed since the last one."""
+        if name in self._prepared:
+            return
+        deployment.deploy(platform.environment(), kinds=not stock)
+        code = (Path(__file__).parent / "single" / "__main__.py").read_text()
+        execution = {"kind": "blackbox", "image": TENSORFLOW_IMAGE} if stock else {"kind": KIND}
+        memory, timeout = (STOCK_MEMORY, STOCK_TIMEOUT) if stock else (SINGLE_MEMORY, TIMEOUT)
+        running.client.create("single", {**execution, "code": code, "binary": False}, memory, timeout)
+        self._prepared.add(name)
+
+    def _flags(self, case: Case) -> list[str]:
+        runtimes = self._folder / "runtimes.json"
+        runtimes.parent.mkdir(parents=True, exist_ok=True)
+        stems = self._stems(case)
+        runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), stems)))
+        room = SINGLE_MEMORY + sum(memory * count for memory, count in self._needed(case).items())
+        room += case.jobs * ((case.workers + 6) * CONDUCTOR_MEMORY + 4 * SMALL_MEMORY)
+        return [
+            *("--user-memory", str(room), "--max-memory", str(SINGLE_MEMORY), "--max-timeout", str(TIMEOUT)),
+            *("--invocations-per-minute", "100000", "--concurrent", "1000", "--runtimes", str(runtimes)),
+        ]
+
+    def _needed(self, case: Case) -> dict[int, int]:
+        """Containers with TensorFlow that a case uses at once, by memory; an evaluator beside the trainers."""
+        own = {"single": {SINGLE_MEMORY: 1}, "pipeline": {TRAINER_MEMORY: case.workers + 1}, "bare": {}}[case.method]
+        return {memory: count * case.jobs for memory, count in own.items()}
+
+    def _stems(self, case: Case) -> dict[int, int]:
+        return self._needed(case) if self._prewarmed else {}
+
+    def _await_stems(self, case: Case, watch: Watch) -> None:
+        count = 0 if case.stock else sum(self._stems(case).values())
+        end = time.monotonic() + PREWARM_SECONDS
+        while not watch.waiting(count):
+            if watch.error:
+                raise WatchError(watch.error)
+            if time.monotonic() > end:
+                raise StageError(f"platform: {count} prewarmed containers did not come to rest in {PREWARM_SECONDS} s")
+
+
+def with_stem_cells(runtimes: dict[str, dict[str, list[dict[str, object]]]], stems: dict[int, int]) -> object:
+    """Return a runtimes manifest with these stem cells of TensorFlow's kind: {MB: count}."""
+    for entry in runtimes["runtimes"]["python"]:
+        if entry["kind"] == KIND:
+            cells = [{"initialCount": count, "memory": f"{memory} MB"} for memory, count in stems.items()]
+            entry.pop("stemCells", None)
+            entry |= {"stemCells": cells} if cells else {}
+    return runtimes

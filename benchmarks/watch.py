@@ -1,0 +1,122 @@
+"""The containers under measurement: gives those with TensorFlow their CPU quota, samples everybody's private memory.
+
+Used by benchmarks.stage. The quota is set from outside, as `docker update --cpus` does it: OpenWhisk's own `user-cpus`
+is in proportion to memory, so that conductors would crawl and the single action's larger limit would buy more CPU.
+"""
+
+import contextlib
+import json
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+INTERVAL_SECONDS = 0.02
+PERIOD_US = 100_000
+QUIET_SECONDS = 0.05  # of CPU that all of them together may use in one second and still count as waiting
+
+
+class WatchError(Exception):
+    """A machine on which quota or memory cannot be had, in one sentence."""
+
+
+class Watch:
+    """Looks at a localwhisk's containers until the block ends."""
+
+    def __init__(self, containers: Path, quota: float | None) -> None:
+        self._containers, self._quota = containers, quota
+        self._known: dict[str, Group] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.error: str | None = None
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def forget(self) -> None:
+        """Start a measurement: peaks from now on."""
+        for group in list(self._known.values()):
+            group.peak = 0
+
+    def peak(self) -> int:
+        """Return the most private memory that one container had, in bytes."""
+        return max((group.peak for group in list(self._known.values())), default=0)
+
+    def waiting(self, count: int, pause: float = 1.0) -> bool:
+        """Tell whether `count` containers with TensorFlow are up and do nothing: it is imported."""
+        before = self._processor_seconds()
+        self._ended.wait(pause)
+        after = self._processor_seconds()
+        return len(after) >= count and sum(after.values()) - sum(before.values()) < QUIET_SECONDS * pause
+
+    def _processor_seconds(self) -> dict[str, float]:
+        found = {}
+        for name, group in list(self._known.items()):
+            with contextlib.suppress(OSError):
+                if group.tensorflow:
+                    found[name] = processor_seconds(group.pid)
+        return found
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.wait(INTERVAL_SECONDS):
+                for note in self._containers.glob("*/process.json"):
+                    self._look(note)
+        except WatchError as error:
+            self.error = str(error)
+
+    def _look(self, note: Path) -> None:
+        name = note.parent.name
+        # a container may end between any two of these reads
+        with contextlib.suppress(OSError, json.JSONDecodeError):
+            if name not in self._known:
+                group = Group(json.loads(note.read_text()))
+                if group.tensorflow and self._quota is not None:
+                    group.limit(self._quota)
+                self._known[name] = group
+            self._known[name].sample()
+
+
+class Group:
+    """One container's control groups, version 1 or 2."""
+
+    def __init__(self, note: dict[str, Any]) -> None:
+        folders = [Path(folder) for folder in note["groups"]]
+        if not folders:
+            raise WatchError("control groups: got none, expected those of the containers; run as a user that may")
+        self.pid, self.peak = int(note["pid"]), 0
+        self.tensorflow = b"\0OW_PRELOAD=tensorflow" in Path(f"/proc/{self.pid}/environ").read_bytes()
+        self._stat = next(folder / "memory.stat" for folder in folders if (folder / "memory.stat").exists())
+        self._folders = folders
+
+    def limit(self, cpus: float) -> None:
+        """Set the hard CPU quota."""
+        quota = int(cpus * PERIOD_US)
+        for folder in self._folders:
+            if (folder / "cpu.max").exists():
+                (folder / "cpu.max").write_text(f"{quota} {PERIOD_US}")
+            elif (folder / "cpu.cfs_quota_us").exists():
+                (folder / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+                (folder / "cpu.cfs_quota_us").write_text(str(quota))
+
+    def sample(self) -> None:
+        """Look at the private memory: `rss` of version 1, `anon` of version 2."""
+        for line in self._stat.read_text().splitlines():
+            name, _, value = line.partition(" ")
+            if name in ("rss", "anon"):
+                self.peak = max(self.peak, int(value))
+
+
+def processor_seconds(pid: int) -> float:
+    """Return how much CPU a process has used, user and system."""
+    text = Path(f"/proc/{pid}/stat").read_text()
+    fields = text[text.rindex(")") + 2 :].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
