@@ -1,0 +1,44 @@
+"""Rows of the benchmark's table: pairs only, medians of ratios or means of differences, against their goals."""
+
+from benchmarks import tables
+from benchmarks.cases import Row
+
+KNOWN = {
+    "ours": {
+        1: {"seconds": 10.0, "accuracy": 0.62},
+        2: {"seconds": 30.0, "accuracy": 0.60},
+        3: {"seconds": 12.0, "accuracy": None},
+        4: {"seconds": 99.0, "accuracy": 0.99},
+    },
+    "single": {
+        1: {"seconds": 40.0, "accuracy": 0.61},
+        2: {"seconds": 60.0, "accuracy": 0.62},
+        3: {"seconds": 60.0, "accuracy": 0.63},
+    },
+}
+
+
+def test_a_ratio_is_the_median_over_the_pairs_that_both_have():
+    row = Row("time", "ours", "single", "seconds", 0.25)
+    assert tables.judged(row, KNOWN) == {
+        "title": "time", "ours": "ours", "other": "single", "goal": 0.25, "pairs": 3,
+        "value": 0.25, "spread": [0.2, 0.5], "met": True,
+    }  # fmt: skip
+
+
+def test_a_difference_is_of_the_means_and_must_reach_its_goal():
+    row = Row("accuracy", "ours", "single", "accuracy", 0.0, difference=True)
+    assert tables.judged(row, KNOWN) == {
+        "title": "accuracy", "ours": "ours", "other": "single", "goal": 0.0, "pairs": 2,
+        "value": -0.005, "spread": [-0.02, 0.01], "met": False,
+    }  # fmt: skip
+
+
+def test_a_quantity_of_our_own_needs_no_other():
+    row = Row("overhead", "ours", None, "seconds", 0.3)
+    assert (tables.judged(row, KNOWN)["value"], tables.judged(row, KNOWN)["met"]) == (21.0, False)
+
+
+def test_what_was_not_measured_is_said():
+    row = tables.judged(Row("memory", "ours", "single", "memory", 0.33), KNOWN)
+    assert tables.line(row) == "| memory | not measured | | 0.33 | 0 | |"
