@@ -43,11 +43,11 @@ class Turn:
 def take(this: Run, plan: Plan, turn: Turn) -> tuple[Wave | None, bool]:
     """Close what is whole and write the next wave; return it (None: nothing to start now) and whether work is left."""
     refuse_cancelled(this)
-    newest = ledger.newest(this)
-    if newest and must_wait(newest, turn):
+    newest, seen = ledger.newest(this), None
+    while newest and newest != seen and must_wait(newest, turn):
         if not wait(this, plan, newest, turn):
             return None, True
-        newest = ledger.newest(this)
+        newest, seen = ledger.newest(this), newest
     found = advance(this, plan, newest.round if newest else 0)
     if found is None:
         return None, False

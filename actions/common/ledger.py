@@ -77,7 +77,7 @@ def create(this: Run, wave: Wave) -> bool:
 
 def outcome(mine: Wave | None, items: Sequence[Any], lost: str | None) -> dict[int, str | None]:
     """Return {lane: why its slice of my last wave failed}; None: it never ran, or was queued too long."""
-    if mine is None:
+    if mine is None or (lost is None and not items):  # the second: known already, or another driver's turn since
         return {}
     lanes = [piece.lane for piece in mine.slices]
     if lost is not None or len(items) != len(lanes):

@@ -39,7 +39,7 @@ class Driver:
     def turn(self, items=(), lost=None):
         clock = self.clock
         turn = drive.Turn(
-            self.name, self.wave, list(items), lost, clock.now + 300, self.limits, clock, clock.sleep
+            self.name, self.wave, list(items), lost, clock.now + 300, self.limits, clock, lambda s: clock.sleep(s)
         )  # fmt: skip
         wave, pending = drive.take(self.this, self.this.plan(), turn)
         self.wave = wave.wave if wave else self.wave
@@ -186,6 +186,24 @@ def test_a_second_driver_waits_for_the_firsts_wave_and_counts_its_own_attempts(r
     values, _ = second.turn()
     assert clock.now >= deadline and [v["attempt"] for v in values] == [1, 1, 1]
     assert [ledger.find(this, number).driver for number in (0, 1)] == ["first", "second"]
+
+
+def test_a_second_driver_waits_again_when_the_first_goes_on(run, tmp_path):
+    this, clock = run(), Clock()
+    first, second = Driver(this, "first", clock), Driver(this, "second", clock)
+    values, _ = first.turn()
+    sleep, lanes = clock.sleep, list(values)
+
+    def sleep_while_the_first_goes_on(seconds):
+        sleep(seconds)
+        if lanes:
+            first.turn([train(lanes.pop(), tmp_path) for _ in values])
+
+    clock.sleep = sleep_while_the_first_goes_on
+    second.turn()
+    waves = [ledger.find(this, number) for number in range(3)]
+    assert [wave.driver for wave in waves] == ["first", "first", "second"]
+    assert waves[2].issued >= waves[1].deadline
 
 
 def test_a_twin_that_died_before_its_wave_was_started_is_taken_over(run):

@@ -26,6 +26,7 @@ def wave(*slices, seconds=100.0):
             dict.fromkeys((0, 1), "the wave returned 1 of 2 items"),
         ),
         ([], "Parallel combinator failed to invoke a composition at AST node root", {0: None, 1: None}),
+        ([], None, {}),
         ([], "Internal error: redis", {0: "Internal error: redis", 1: "Internal error: redis"}),
     ],
 )
