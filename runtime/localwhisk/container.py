@@ -14,10 +14,11 @@ from pathlib import Path
 
 import aiohttp
 
+from localwhisk.auth import write_private
 from localwhisk.cgroup import Group, GroupsV1, GroupsV2, remove_group
 from localwhisk.kinds import Launch
 from localwhisk.logs import Logs
-from localwhisk.processes import kill_session, started
+from localwhisk.processes import at_home_in, kill_session, started
 from localwhisk.settings import Settings
 from localwhisk.watchdog import Watch, Watchdog
 
@@ -82,6 +83,7 @@ class Container:
             (self.folder / name).mkdir(parents=True)
         self._port = free_port()
         self._group = self._machine.group(self.id, self.memory)
+        self._remember()
         entrances = [str(path) for path in self._group.entrances()]
         out, err = (self.folder / "stdout.log").open("ab"), (self.folder / "stderr.log").open("ab")
         with out, err:
@@ -170,10 +172,10 @@ class Container:
 
     def _remember(self) -> None:
         """Note who to kill, for a successor of a localwhisk that was killed itself."""
-        assert self._pid is not None
         groups = [str(folder) for folder in self._group.folders] if isinstance(self._group, Group) else []
-        note = {"pid": self._pid, "started": started(self._pid), "groups": groups, "name": self._name}
-        (self.folder / "process.json").write_text(json.dumps(note))
+        birth = started(self._pid) if self._pid is not None else None
+        note = {"pid": self._pid, "started": birth, "groups": groups, "name": self._name}
+        write_private(self.folder / "process.json", json.dumps(note))
 
 
 class Machine:
@@ -210,14 +212,18 @@ def free_port() -> int:
 
 
 def kill_orphans(containers: Path) -> None:
-    """End containers that a killed predecessor left, known by process id and start time."""
+    """End containers that a killed predecessor left: known by process id and start time, or by their home alone."""
     for note in containers.glob("*/process.json"):
         process = json.loads(note.read_text())
-        if started(process["pid"]) in (process["started"], None):
+        if process["pid"] is not None and started(process["pid"]) in (process["started"], None):
             kill_session(process["pid"])
         for group in process["groups"]:
             remove_group(Path(group))
             with contextlib.suppress(OSError):
                 Path(group).parent.rmdir()
+    for pid in at_home_in(containers):
+        kill_session(pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     shutil.rmtree(containers, ignore_errors=True)
     containers.mkdir(parents=True)

@@ -64,6 +64,8 @@ class Definitions:
         if given is None:
             return None
         kind = given.get("kind") if isinstance(given, dict) else None
+        if isinstance(given, dict) and not isinstance(given.get("main") or "", str):
+            raise malformed("'main' must be a string defined in 'exec'")
         if not isinstance(kind, str):
             raise malformed("'kind' must be a string defined in 'exec'")
         if kind == "sequence":
@@ -87,6 +89,8 @@ class Definitions:
 
     def _limits(self, given: Document, old: Document | None) -> dict[str, int]:
         """The body's limits over the old or standard ones."""
+        if not isinstance(given, dict):
+            raise malformed("limits malformed")
         limits = dict(old["limits"] if old else STANDARD_LIMITS)
         limits |= {key: value for key, value in given.items() if value is not None}
         if not all(isinstance(value, int) for value in limits.values()):
@@ -154,7 +158,9 @@ def _blackbox(given: Document) -> Document:
 def _annotations(content: Document, old: Document | None, execution: Document) -> KeyValues:
     """Merged key by key with the old ones; the kind is always noted, the key withheld unless asked for."""
     given = key_values(content, "annotations") or []
-    removed = set(content.get("delAnnotations") or [])
+    removed = content.get("delAnnotations") or []
+    if not isinstance(removed, list):
+        raise malformed("delAnnotations malformed")
     if old is None:
         given = merge([{"key": "provide-api-key", "value": False}], given)
     else:

@@ -18,7 +18,7 @@ def key_values(content: Document, field: str) -> KeyValues | None:
     given = content.get(field)
     if given is None:
         return None
-    if not isinstance(given, list) or not all(isinstance(entry, dict) and "key" in entry for entry in given):
+    if not isinstance(given, list) or not all(_is_pair(entry) for entry in given):
         raise malformed(f"{field} malformed!")
     size = len(json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode())
     if size > PAYLOAD_LIMIT:
@@ -34,6 +34,8 @@ def base(name: Name, content: Document, old: Document | None, annotations: KeyVa
     publish = content.get("publish")
     if publish is None:
         publish = old["publish"] if old else False
+    if not isinstance(publish, bool):
+        raise malformed("Expected JsBoolean, but got " + json.dumps(publish))
     return {
         "annotations": annotations,
         "name": name.name,
@@ -61,6 +63,10 @@ def short(document: Document, *more: str) -> Document:
     """As a list shows an entity."""
     keep = ("annotations", "name", "namespace", "publish", "updated", "version", *more)
     return {key: document[key] for key in keep if key in document}
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("key"), str)
 
 
 def _entry(entry: Document) -> Document:

@@ -30,8 +30,13 @@ MEMORY_EXHAUSTED = "The action exhausted its memory and was aborted."
 ABNORMAL_INIT = "The action did not initialize and exited unexpectedly."
 ABNORMAL_RUN = "The action did not produce a valid response and exited unexpectedly."
 NO_RESOURCES = "Failed to provision resources to run the action."
+SHUTTING_DOWN = 503
 MEGABYTE = 1_048_576
 log = logging.getLogger("localwhisk")
+
+
+class ShuttingDownError(Exception):
+    """The container answered 503: the activation goes to another one."""
 
 
 @dataclass
@@ -86,12 +91,9 @@ class Invoker:
 
     async def _process(self, job: Job) -> None:
         try:
-            container = await self._pool.acquire(self._wanted(job.action, job.namespace))
-            try:
-                outcome = await self._execute(job, container)
-            except Exception:
-                self._pool.discard(container)
-                raise
+            container, outcome = await self._attempt(job)
+            while outcome is None:
+                container, outcome = await self._attempt(job)
             await self._complete(job, container, outcome)
         except Exception as error:
             if not job.done.done():
@@ -99,6 +101,18 @@ class Invoker:
             raise
         finally:
             self._concurrency.active -= 1
+
+    async def _attempt(self, job: Job) -> tuple[Container, Outcome | None]:
+        """One container's outcome; None where it says that it shuts down, for which no activation is to blame."""
+        container = await self._pool.acquire(self._wanted(job.action, job.namespace))
+        try:
+            return container, await self._execute(job, container)
+        except ShuttingDownError:
+            self._pool.discard(container)
+            return container, None
+        except Exception:
+            self._pool.discard(container)
+            raise
 
     def close(self) -> None:
         """Give up what runs: a successor records it as lost."""
@@ -119,6 +133,7 @@ class Invoker:
             self._free(container, outcome.healthy)
             job.done.set_result(record)
         else:
+            self._records.answered(record)
             job.done.set_result(record)
             lines, whole = await container.logs.collect(logs_limit, outcome.answered, outcome.abnormal)
             container.logs.skip()
@@ -139,6 +154,8 @@ class Invoker:
         if container.launch is None:
             image = container.image
             outcome.response = failure(DEVELOPER_ERROR, f"Failed to pull container image '{image}'.")
+        elif not container.launch.executable:
+            outcome.response = failure(DEVELOPER_ERROR, f"executable file not found in image {container.image}")
         elif container.started or await _start(container):
             outcome.start = time.time()
             if container.owner is not None or await self._initialize(job, container, outcome):
@@ -181,7 +198,10 @@ class Invoker:
         """Post, and turn a time-out or the container's end into the response."""
         timeout = job.action.timeout
         try:
-            return await container.post(path, _encode(body), timeout, PAYLOAD_LIMIT)
+            reply = await container.post(path, _encode(body), timeout, PAYLOAD_LIMIT)
+            if reply.status == SHUTTING_DOWN:
+                raise ShuttingDownError
+            return reply
         except TimeLimitError:
             outcome.timed_out = True
             during = " during initialization." if path == "/init" else "."

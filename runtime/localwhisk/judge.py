@@ -30,7 +30,7 @@ def judge_run(reply: Reply) -> Response:
         return failure(code, document["error"], reply.length)
     if reply.status == 200 and isinstance(document, dict | list):
         return Response(SUCCESS, document, reply.length)
-    error = _with_text("The action did not produce a valid JSON response", text)
+    error = _with_text("The action did not produce a valid JSON or JSON Array response", text)
     return failure(DEVELOPER_ERROR, error, reply.length)
 
 

@@ -1,6 +1,7 @@
 """The kinds of runtimes.json and the images behind them: what a container of each is started from."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -52,6 +53,10 @@ class Launch:
     path: str
     preload: tuple[str, ...]
 
+    @property
+    def executable(self) -> bool:
+        return os.access(self.command[0], os.X_OK)
+
 
 class Kinds:
     """The manifest, and how each of its images starts on this machine."""
@@ -88,9 +93,7 @@ class Kinds:
         return Launch(command, f"{programs}:/usr/local/bin:/usr/bin:/bin", source.preload)
 
     def _node(self) -> Launch:
-        program = shutil.which("node")
-        if program is None:
-            raise FileNotFoundError("node: not on PATH, needed for actions of kind nodejs")
+        program = shutil.which("node") or "node"
         return Launch((program, str(self._settings.node_proxy)), f"{Path(program).parent}:/usr/bin:/bin", ())
 
 

@@ -16,13 +16,7 @@ def started(pid: int) -> int | None:
 
 def session_members(leader: int) -> list[int]:
     """Processes of the session that the container's first process leads."""
-    members = []
-    for folder in PROC.iterdir():
-        if folder.name.isdigit():
-            fields = _stat(int(folder.name))
-            if fields and int(fields[3]) == leader:
-                members.append(int(folder.name))
-    return members
+    return [pid for pid in _pids() if (fields := _stat(pid)) and int(fields[3]) == leader]
 
 
 def private_bytes(pid: int) -> int:
@@ -34,6 +28,12 @@ def private_bytes(pid: int) -> int:
     return 0
 
 
+def at_home_in(folder: Path) -> list[int]:
+    """Processes whose HOME lies in this folder, as the environment that they were started with says."""
+    beginning = f"HOME={folder}/".encode()
+    return [pid for pid in _pids() if any(entry.startswith(beginning) for entry in _environment(pid))]
+
+
 def kill_session(leader: int) -> None:
     """Kill the process group and whatever left it without leaving the session."""
     with contextlib.suppress(ProcessLookupError):
@@ -41,6 +41,17 @@ def kill_session(leader: int) -> None:
     for pid in session_members(leader):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _pids() -> list[int]:
+    return [int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:  # it has ended, or is another user's
+        return []
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -55,6 +56,7 @@ class Server(uvicorn.Server):
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, which uvicorn waits for; then kill every container."""
     settings.state.mkdir(parents=True, exist_ok=True)
+    _allow_connections()
     with _only_one(settings.state), _listen(settings) as listener:
         settings = replace(settings, port=listener.getsockname()[1])
         kill_orphans(settings.containers)
@@ -114,6 +116,12 @@ def _only_one(state: Path) -> Iterator[None]:
         except BlockingIOError:
             raise SystemExit(f"localwhisk: state: got {state}, expected a folder that no other one uses") from None
         yield
+
+
+def _allow_connections() -> None:
+    """As many open files as this user may have: a connection is one, and a container takes a few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(settings: Settings) -> socket.socket:

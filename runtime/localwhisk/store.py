@@ -19,7 +19,9 @@ CREATE TABLE IF NOT EXISTS activations (
     document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS activations_by_start ON activations (namespace, start);
-CREATE TABLE IF NOT EXISTS running (id TEXT PRIMARY KEY, path TEXT NOT NULL, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS unfinished (
+    id TEXT PRIMARY KEY, path TEXT NOT NULL, document TEXT NOT NULL, answered INTEGER NOT NULL DEFAULT 0
+);
 """
 LOST = "The activation was lost: localwhisk ended while it ran."
 
@@ -92,12 +94,17 @@ class ActivationStore:
 
     def begin(self, record: Record) -> None:
         row = (record.id, record.path, json.dumps(record.document()))
-        self._database.execute("INSERT INTO running VALUES (?, ?, ?)", row)
+        self._database.execute("INSERT INTO unfinished (id, path, document) VALUES (?, ?, ?)", row)
+
+    def answered(self, record: Record) -> None:
+        """Note the result that its caller gets before the logs are there: a kill in between must not lose it."""
+        row = (json.dumps(record.document()), record.id)
+        self._database.execute("UPDATE unfinished SET document = ?, answered = 1 WHERE id = ?", row)
 
     def finish(self, record: Record) -> None:
         with self._transaction():
             self._insert(record.path, record.document())
-            self._database.execute("DELETE FROM running WHERE id = ?", (record.id,))
+            self._database.execute("DELETE FROM unfinished WHERE id = ?", (record.id,))
 
     def get(self, namespace: str, activation: str) -> dict[str, Any] | None:
         query = "SELECT document FROM activations WHERE id = ? AND namespace = ?"
@@ -124,12 +131,14 @@ class ActivationStore:
 
     def _close_lost(self) -> None:
         with self._transaction():
-            for path, text in self._database.execute("SELECT path, document FROM running").fetchall():
+            query = "SELECT path, document, answered FROM unfinished"
+            for path, text, answered in self._database.execute(query).fetchall():
                 document = json.loads(text)
-                document |= {"end": document["start"], "duration": 0}
-                document["response"] = failure(WHISK_ERROR, LOST).document()
+                if not answered:
+                    document |= {"end": document["start"], "duration": 0}
+                    document["response"] = failure(WHISK_ERROR, LOST).document()
                 self._insert(path, document)
-            self._database.execute("DELETE FROM running")
+            self._database.execute("DELETE FROM unfinished")
 
 
 def _where(namespace: str, query: ActivationQuery) -> tuple[str, list[Any]]:

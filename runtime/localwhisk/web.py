@@ -201,7 +201,7 @@ def _json(value: Any) -> bytes:
 def _parse(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(400, f"The request content was malformed:\n{error}") from None
 
 

@@ -102,7 +102,7 @@ def _wait(request: Request) -> float:
     given = request.query_params.get("timeout")
     if given is None:
         return BLOCKING_WAIT_MS / 1000
-    if not given.isdigit() or not 1 <= int(given) <= BLOCKING_WAIT_MS:
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= BLOCKING_WAIT_MS:
         text = f"Timeout must be number of milliseconds up to {BLOCKING_WAIT_MS}."
         raise RequestError(400, f"The query parameter 'timeout' was malformed:\n{text}")
     return int(given) / 1000

@@ -66,7 +66,7 @@ def _time(request: Request, name: str) -> int | None:
     given = request.query_params.get(name)
     if given is None:
         return None
-    if not given.isdigit():
+    if not re.fullmatch(r"\d{1,18}", given, re.ASCII):
         text = f"Parameter is not a valid value for epoch seconds: {given}"
         raise RequestError(400, f"The query parameter '{name}' was malformed:\n{text}")
     return int(given)

@@ -7,11 +7,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from localwhisk.api import actions, activations, namespaces, packages, rules, swagger, triggers, web
-from localwhisk.api.context import transaction
+from localwhisk.api.context import answer, transaction
 from localwhisk.api.transactions import Transactions
 from localwhisk.errors import INTERNAL, NOT_FOUND, RequestError
 from localwhisk.platform import Platform
@@ -101,4 +101,4 @@ async def _fail(request: Request, error: Exception) -> Response:
 def _error(request: Request, status: int, message: str) -> Response:
     code = transaction(request)
     headers = {"www-authenticate": 'Basic realm="OpenWhisk secure realm"'} if status == 401 else None
-    return JSONResponse({"error": message, "code": code}, status, headers)
+    return answer({"error": message, "code": code}, status, headers)

@@ -1,6 +1,7 @@
 """Reading request bodies: JSON, with the sentences OpenWhisk's parser (spray-json) has for what is none."""
 
 import json
+import re
 from json import JSONDecodeError
 from typing import Any
 
@@ -20,15 +21,13 @@ EXPECTED = {
 }
 
 
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 JSON_EXPECTED = "is not supported. Expected:\napplication/json"
 
 
 async def read_definition(request: Request, first_field: str) -> dict[str, Any]:
     """The body of a PUT: an object."""
-    length = int(request.headers.get("content-length", 0))
-    if length > BODY_LIMIT:
-        raise too_large("Request", length, BODY_LIMIT)
-    text = await request.body()
+    text = await read(request, BODY_LIMIT)
     if not text.strip():
         raise RequestError(400, "Request entity expected but not supplied")
     check_type(request)
@@ -42,10 +41,7 @@ async def read_definition(request: Request, first_field: str) -> dict[str, Any]:
 
 async def read_payload(request: Request) -> dict[str, Any] | None:
     """The body of an invocation: an object of at most 1 MB by its declared length, or nothing."""
-    length = int(request.headers.get("content-length", 0))
-    if length > PAYLOAD_LIMIT:
-        raise too_large("Request", length, PAYLOAD_LIMIT)
-    text = await request.body()
+    text = await read(request, PAYLOAD_LIMIT)
     if not text.strip():
         return None
     check_type(request)
@@ -53,6 +49,19 @@ async def read_payload(request: Request) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise malformed("JSON object expected")
     return value
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The body, refused by its declared length, or as soon as it is longer than anything may be."""
+    length = int(request.headers.get("content-length", 0))
+    if length > limit:
+        raise too_large("Request", length, limit)
+    text = bytearray()
+    async for chunk in request.stream():
+        text += chunk
+        if len(text) > BODY_LIMIT:
+            raise too_large("Request", len(text), BODY_LIMIT)
+    return bytes(text)
 
 
 def check_type(request: Request) -> None:
@@ -64,11 +73,17 @@ def check_type(request: Request) -> None:
 
 def parse(text: bytes) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse)
+        if SURROGATE.search(text):
+            # half a surrogate pair is legal in JSON and has no UTF-8: a question mark takes its place, as in Java
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except JSONDecodeError as error:
         raise malformed(_explain(error)) from None
     except ValueError as error:
         raise malformed(str(error)) from None
+    except RecursionError:
+        raise malformed("JSON input nested too deeply") from None
+    return value
 
 
 def _refuse(constant: str) -> None:

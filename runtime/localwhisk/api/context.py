@@ -1,6 +1,7 @@
 """What handlers ask of a request: its platform, its transaction, whom it speaks for, its query."""
 
 import json
+import re
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from localwhisk.platform import Platform
 from localwhisk.settings import LIST_DEFAULT, LIST_MAX
 from localwhisk.store import Entity
 
+INTEGER = re.compile(r"[+-]?[0-9]{1,10}")
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 
 
@@ -96,8 +98,7 @@ def _number(request: Request, name: str, collection: str, default: int) -> int:
     given = request.query_params.get(name)
     if given is None:
         return default
-    try:
-        return int(given)
-    except ValueError:
+    if not INTEGER.fullmatch(given) or abs(int(given)) >= 1 << 31:
         text = f"The value '{given}' is not an integer for {collection}."
-        raise RequestError(400, f"The query parameter '{name}' was malformed:\n{text}") from None
+        raise RequestError(400, f"The query parameter '{name}' was malformed:\n{text}")
+    return int(given)

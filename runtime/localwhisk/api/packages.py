@@ -87,7 +87,7 @@ def _document(request: Request, name: Name, content: Document, old: Document | N
 
 
 def _binding(request: Request, given: Document) -> Document:
-    if not isinstance(given, dict) or not {"namespace", "name"} <= given.keys():
+    if not isinstance(given, dict) or not all(isinstance(given.get(part), str) for part in ("namespace", "name")):
         raise malformed("binding malformed")
     namespace = GUEST if given["namespace"] == "_" else given["namespace"]
     target = platform(request).entities.get(Name(namespace, given["name"]))

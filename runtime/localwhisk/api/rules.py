@@ -6,13 +6,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from localwhisk.actions import resolve
-from localwhisk.api.body import check_type, parse, read_definition
+from localwhisk.api.body import check_type, parse, read, read_definition
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
 from localwhisk.api.listing import list_entities
 from localwhisk.auth import GUEST
 from localwhisk.entities import Document, base, replaced
 from localwhisk.errors import CONFLICT, RULE_INCOMPLETE, RequestError, malformed
 from localwhisk.names import Name, parse_reference
+from localwhisk.settings import BODY_LIMIT
 
 
 async def put(request: Request) -> Response:
@@ -54,7 +55,7 @@ async def list_all(request: Request) -> Response:
 async def set_status(request: Request) -> Response:
     authorized(request)
     name = name_of(request)
-    text = await request.body()
+    text = await read(request, BODY_LIMIT)
     check_type(request)
     content = parse(text)
     status = content.get("status") if isinstance(content, dict) else content

@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from localwhisk.actions import Action, resolve
 from localwhisk.activations import APPLICATION_ERROR, SUCCESS, Record
+from localwhisk.api.body import read
 from localwhisk.api.context import platform
 from localwhisk.api.transactions import CORS_HEADERS
 from localwhisk.auth import GUEST, SYSTEM, is_caller
-from localwhisk.errors import NO_CREDENTIALS, PARAMETERS_NOT_ALLOWED, RequestError, not_found, too_large
+from localwhisk.errors import NO_CREDENTIALS, PARAMETERS_NOT_ALLOWED, RequestError, not_found
 from localwhisk.names import Name
 from localwhisk.settings import BLOCKING_WAIT_MS, PAYLOAD_LIMIT
 from localwhisk.web import PROPERTY_NOT_FOUND, RESERVED, WebRequest, show, split_extension
@@ -27,16 +28,14 @@ async def invoke(request: Request) -> Response:
     name, extension = split_extension(request.path_params["name"])
     action = _exported(request, name)
     platform(request).throttles.check_invocation()
-    length = int(request.headers.get("content-length", 0))
-    if length > PAYLOAD_LIMIT:
-        raise too_large("Request", length, PAYLOAD_LIMIT)
+    body = await read(request, PAYLOAD_LIMIT)
     own_cors = action.annotation("web-custom-options") is True
     cors = {} if own_cors else _cors(request)
     if request.method == "OPTIONS" and not own_cors:
         return Response(headers=cors)
     if request.method != "OPTIONS" or not own_cors:
         _authenticated(request, action)
-    record = await _run(request, action)
+    record = await _run(request, action, body)
     response = _shown(record, extension)
     for key, value in cors.items():
         response.headers.setdefault(key, value)
@@ -68,10 +67,9 @@ def _authenticated(request: Request, action: Action) -> None:
         raise RequestError(401, NO_CREDENTIALS)
 
 
-async def _run(request: Request, action: Action) -> Record:
+async def _run(request: Request, action: Action, body: bytes) -> Record:
     rest = request.path_params.get("rest")
     path = f"/{rest}" if rest is not None else ""
-    body = await request.body()
     web = WebRequest(request.method, dict(request.headers), path, request.url.query, body, _user(request))
     raw = action.annotation("raw-http") is True
     if not raw and web.names() & (RESERVED | action.final_parameters()):

@@ -6,7 +6,7 @@ from localwhisk.activations import APPLICATION_ERROR, DEVELOPER_ERROR, SUCCESS, 
 from localwhisk.container import Reply
 from localwhisk.judge import judge_init, judge_run
 
-INVALID = "The action did not produce a valid JSON response"
+INVALID = "The action did not produce a valid JSON or JSON Array response"
 
 
 def reply(status, text):

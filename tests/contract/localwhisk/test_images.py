@@ -1,0 +1,72 @@
+"""Images whose first process is not our proxy: what becomes of an activation when it misbehaves."""
+
+import time
+
+import pytest
+
+PROXY = """#!{python}
+import http.server, json, os, pathlib
+class Handler(http.server.BaseHTTPRequestHandler):
+  def do_POST(self):
+    self.rfile.read(int(self.headers['Content-Length']))
+    status, body, length = ({behaviour})(self.path, pathlib.Path({folder!r}))
+    self.send_response(status)
+    if length: self.send_header('Content-Length', str(len(body)))
+    self.end_headers()
+    self.wfile.write(body)
+  def log_message(self, *words): pass
+http.server.HTTPServer((os.environ['OW_HOST'], int(os.environ['OW_PORT'])), Handler).serve_forever()
+"""
+ONCE = """lambda path, folder: (503, b'{{}}', True) if path == {path!r} and not (folder / 'seen').exists() and
+  not (folder / 'seen').touch() else (200, b'{{"well": true}}', True)"""
+
+
+@pytest.fixture
+def run(start_host, tmp_path):
+    """Run an action of an image whose proxy answers as told."""
+
+    def invoke(behaviour, removed=False):
+        program = tmp_path / "image/bin/python"
+        program.parent.mkdir(parents=True)
+        program.write_text(PROXY.format(python="/usr/bin/env python3", behaviour=behaviour, folder=str(tmp_path)))
+        program.chmod(0o755)
+        host = start_host("--image", f"odd/image:1={program.parent.parent}")
+        if removed:
+            program.unlink()
+        execution = {"kind": "blackbox", "image": "odd/image:1", "code": "x"}
+        host.put("actions/odd", {"exec": execution, "limits": {"timeout": 5000, "logs": 0}})
+        return host.invoke("odd")
+
+    return invoke
+
+
+@pytest.mark.parametrize("path", ["/init", "/run"])
+def test_a_container_that_shuts_down_hands_its_activation_on(run, path):
+    answer = run(ONCE.format(path=path))
+    assert (answer.status_code, answer.json()["response"]["result"]) == (200, {"well": True})
+
+
+@pytest.mark.parametrize(("behaviour", "text"), [
+    ("lambda path, folder: (500, b'', True)", "The action failed during initialization."),
+    ("lambda path, folder: (500, b'why', True)", "The action failed during initialization: why"),
+    ("lambda path, folder: (500, b'{\"error\": \"own words\"}', True)", "own words"),
+    ("lambda path, folder: (200, b'', True)", "The action did not produce a valid JSON or JSON Array response."),
+    ("lambda path, folder: (200, b'{', True)", "The action did not produce a valid JSON or JSON Array response: {"),
+    ("lambda path, folder: (500 if path == '/run' else 200, b'{\"error\": 7}', True)", 7),
+    ("lambda path, folder: (200, b'{}', False)", "The action did not initialize and exited unexpectedly."),
+    ("lambda path, folder: (200, b'{}', path == '/init')",
+     "The action did not produce a valid response and exited unexpectedly."),
+    ("lambda path, folder: os._exit(1)", "The action did not initialize and exited unexpectedly."),
+])  # fmt: skip
+def test_answers_that_are_none(run, behaviour, text):
+    answer = run(behaviour)
+    response = answer.json()["response"]
+    assert (answer.status_code, response["status"]) == (502, "action developer error")
+    assert response["result"] == {"error": text}
+
+
+def test_an_image_without_its_program(run):
+    begin = time.monotonic()
+    answer = run("None", removed=True)
+    assert answer.json()["response"]["result"] == {"error": "executable file not found in image odd/image:1"}
+    assert (answer.status_code, time.monotonic() - begin < 5) == (502, True)
