@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks import costs, curves
 from benchmarks.cases import Case
-from benchmarks.stage import Running, Stage
+from benchmarks.stage import Running, Stage, StageError
 from services import ROOT, Bucket
 
 PATIENCE = 7200  # seconds for one job
@@ -28,7 +28,7 @@ def measure(stage: Stage, case: Case, pair: int, data: Path, model: Path) -> Mea
     with stage.fresh(case, [data, model]) as running:
         found = deployed(running, case, pair, data, model)
         if running.watch.error:
-            raise RuntimeError(running.watch.error)
+            raise StageError(running.watch.error)
         return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import deployment
 from benchmarks.cases import SINGLE_MEMORY, STOCK_MEMORY, Case
 from benchmarks.client import Client
-from benchmarks.watch import Watch, WatchError
+from benchmarks.watch import Watch
 from local_platform import TENSORFLOW_IMAGE, Platform
 from services import ROOT, Bucket
 
@@ -104,7 +104,7 @@ class Stage:
         end = time.monotonic() + PREWARM_SECONDS
         while not watch.waiting(count):
             if watch.error:
-                raise WatchError(watch.error)
+                raise StageError(watch.error)
             if time.monotonic() > end:
                 raise StageError(f"platform: {count} prewarmed containers did not come to rest in {PREWARM_SECONDS} s")
 

@@ -17,10 +17,6 @@ PERIOD_US = 100_000
 QUIET_SECONDS = 0.05  # of CPU that all of them together may use in one second and still count as waiting
 
 
-class WatchError(Exception):
-    """A machine on which quota or memory cannot be had, in one sentence."""
-
-
 class Watch:
     """Looks at a localwhisk's containers until the block ends."""
 
@@ -70,15 +66,18 @@ class Watch:
             while not self._ended.wait(INTERVAL_SECONDS):
                 for note in self._containers.glob("*/process.json"):
                     self._look(note)
-        except WatchError as error:
-            self.error = str(error)
+        except Exception as error:  # noqa: BLE001 - a thread's end would pass unseen, and with it the memory
+            self.error = f"watch: {error!r}"
 
     def _look(self, note: Path) -> None:
         name = note.parent.name
         # a container may end between any two of these reads
         with contextlib.suppress(OSError, json.JSONDecodeError):
             if name not in self._known:
-                group = Group(json.loads(note.read_text()))
+                written = json.loads(note.read_text())
+                if written["pid"] is None:  # about to start
+                    return
+                group = Group(written)
                 if group.tensorflow and self._quota is not None:
                     group.limit(self._quota)
                 self._known[name] = group
@@ -91,10 +90,10 @@ class Group:
     def __init__(self, note: dict[str, Any]) -> None:
         folders = [Path(folder) for folder in note["groups"]]
         if not folders:
-            raise WatchError("control groups: got none, expected those of the containers; run as a user that may")
+            raise RuntimeError("control groups: got none, expected those of the containers; run as a user that may")
         self.pid, self.peak = int(note["pid"]), 0
         self.tensorflow = b"\0OW_PRELOAD=tensorflow" in Path(f"/proc/{self.pid}/environ").read_bytes()
-        self._stat = next(folder / "memory.stat" for folder in folders if (folder / "memory.stat").exists())
+        self._stat = stat_of(folders)
         self._folders = folders
 
     def limit(self, cpus: float) -> None:
@@ -113,6 +112,14 @@ class Group:
             name, _, value = line.partition(" ")
             if name in ("rss", "anon"):
                 self.peak = max(self.peak, int(value))
+
+
+def stat_of(folders: list[Path]) -> Path:
+    """Return the group's memory.stat; FileNotFoundError when the group is gone."""
+    for folder in folders:
+        if (folder / "memory.stat").exists():
+            return folder / "memory.stat"
+    raise FileNotFoundError(f"{folders}: no memory.stat")
 
 
 def processor_seconds(pid: int) -> float:
