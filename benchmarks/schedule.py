@@ -1,12 +1,13 @@
 """Look for the schedule that is as accurate as one worker: run each experiment once, keep its result, tell of all.
 
-    PYTHONPATH=actions python -m benchmarks.schedule --seeds 1,2,3,4,5 "half epochs"
+    PYTHONPATH=actions python -m benchmarks.schedule --seeds 1,2,3,4,5 "batch 16, 1e-3, 14 passes"
 
 Results are one JSON line each in schedule.jsonl beside this file; what stands there is not run again.
 """
 
 import json
 import os
+import statistics
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,8 @@ from benchmarks.simulation import Settings, simulate
 
 RESULTS = Path(__file__).with_name("schedule.jsonl")
 DATASET = "cifar10"
+SHOWN_PASSES = (8, 10, 12, 14)
+TAIL = "4"  # averages averaged once more: two passes of two rounds each
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -47,14 +50,39 @@ def told(name: str, line: dict[str, Any]) -> str:
     return f"{name}, seed {line['seed']}: {points}"
 
 
+def table(lines: list[dict[str, Any]]) -> str:
+    """Return all results as Markdown: mean test accuracy over the seeds, after so many passes."""
+    head = ["experiment", "seeds", *(f"{passes} passes" for passes in SHOWN_PASSES)]
+    rows = [[name, *row(lines, settings)] for name, settings in EXPERIMENTS.items()]
+    drawn = [head, ["---"] * len(head), *(found for found in rows if found[1])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in drawn)
+
+
+def row(lines: list[dict[str, Any]], settings: Settings) -> list[str]:
+    """Return an experiment's seeds, and its accuracies: of the last average, and of the last four averaged."""
+    mine = [line for line in lines if line["settings"] == asdict(settings)]
+    cells = [", ".join(str(line["seed"]) for line in sorted(mine, key=lambda line: line["seed"]))]
+    for passes in SHOWN_PASSES:
+        points = [point for line in mine for point in line["points"] if point["passes"] == passes]
+        last = [point["accuracy"] for point in points]
+        tails = [point["tails"][TAIL]["accuracy"] for point in points if TAIL in point["tails"]]
+        cell = f"{100 * statistics.mean(last):.2f}" if last else ""
+        cells.append(f"{cell} ({100 * statistics.mean(tails):.2f})" if tails and settings.workers > 1 else cell)
+    return cells
+
+
 @click.command(help=__doc__)
 @click.option("--seeds", default="1", show_default=True, help="seeds, separated by commas")
 @click.option(
     "--results", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, help="where the lines are kept"
 )
+@click.option("--table", "show", is_flag=True, help="run nothing, show all results")
 @click.argument("names", nargs=-1)
-def main(seeds: str, results: Path, names: tuple[str, ...]) -> None:
+def main(seeds: str, results: Path, show: bool, names: tuple[str, ...]) -> None:
     """Run the experiments that NAMES name (all of them where there is none), seed by seed."""
+    if show:
+        print(table(read(results)))
+        return
     unknown = sorted(set(names) - EXPERIMENTS.keys())
     if unknown:
         sys.exit(f"benchmarks.schedule: got {unknown[0]!r}, expected one of {', '.join(EXPERIMENTS)}")
