@@ -20,6 +20,7 @@ from localwhisk.kinds import Launch
 from localwhisk.logs import Logs
 from localwhisk.processes import at_home_in, kill_session, started
 from localwhisk.settings import Settings
+from localwhisk.users import Users
 from localwhisk.watchdog import Watch, Watchdog
 
 # limits first, then the program: not an instruction of it runs unlimited. 1024 files as OpenWhisk's --ulimit
@@ -82,13 +83,17 @@ class Container:
         for name in ("root", "tmp"):
             (self.folder / name).mkdir(parents=True)
         self._port = free_port()
+        command = self.launch.command
+        if self._machine.users is not None:
+            self._machine.users.give(self.folder, self._port)
+            command = self._machine.users.command(self._port, command)
         self._group = self._machine.group(self.id, self.memory)
         self._remember()
         entrances = [str(path) for path in self._group.entrances()]
         out, err = (self.folder / "stdout.log").open("ab"), (self.folder / "stderr.log").open("ab")
         with out, err:
             process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", LAUNCHER, "localwhisk", *entrances, "--", *self.launch.command,
+                "/bin/sh", "-c", LAUNCHER, "localwhisk", *entrances, "--", *command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err,
                 cwd=self.folder / "root", env=self._environment(self.launch), start_new_session=True,
             )  # fmt: skip
@@ -179,10 +184,13 @@ class Container:
 
 
 class Machine:
-    """What containers share: settings, the HTTP client, and who limits them."""
+    """What containers share: settings, the HTTP client, who limits them, and users of their own if there are any."""
 
-    def __init__(self, settings: Settings, limiter: Limiter, client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, settings: Settings, limiter: Limiter, client: aiohttp.ClientSession, users: Users | None = None
+    ) -> None:
         self.settings = settings
+        self.users = users
         self.limiter = limiter
         self.client = client
 

@@ -87,6 +87,12 @@ class Kinds:
             return None
         return self._python(source or ImageSource(Path(sys.prefix)))
 
+    def commands(self) -> list[tuple[str, ...]]:
+        """What containers are started with, each once."""
+        launches = [self.launch(kind.image, kind.name) for kind in self.by_name.values()]
+        launches += [self.launch(image, None) for image in self._settings.images]
+        return sorted({launch.command for launch in launches if launch is not None and launch.executable})
+
     def _python(self, source: ImageSource) -> Launch:
         programs = source.venv / "bin"
         command = (str(programs / "python"), str(self._settings.python_proxy))

@@ -27,6 +27,8 @@ from localwhisk.platform import Platform
 from localwhisk.pool import Pool
 from localwhisk.settings import Settings
 from localwhisk.store import ActivationStore, EntityStore, open_database
+from localwhisk.users import Users
+from localwhisk.users import detect as detect_users
 from localwhisk.watchdog import Watchdog
 
 IDLE = 70  # seconds, pekko.http.server.idle-timeout
@@ -61,23 +63,25 @@ async def serve(settings: Settings) -> None:
         settings = replace(settings, port=listener.getsockname()[1])
         kill_orphans(settings.containers)
         limiter: Limiter = cgroup.detect() or Watchdog()
-        async with _platform(settings, limiter) as platform:
+        kinds = Kinds(settings)
+        users = detect_users(settings.containers, kinds.commands())
+        async with _platform(settings, limiter, kinds, users if isinstance(users, Users) else None) as platform:
             config = uvicorn.Config(
                 build(platform), log_level="warning", access_log=False, lifespan="off",
                 timeout_keep_alive=IDLE, timeout_graceful_shutdown=PATIENCE,
             )  # fmt: skip
-            ready = f"localwhisk: {settings.address()} (limits: {limiter.name})"
+            whose = "users of their own" if isinstance(users, Users) else f"share one user: {users}"
+            ready = f"localwhisk: {settings.address()} (limits: {limiter.name}; containers: {whose})"
             await Server(config, ready).serve([listener])
 
 
 @contextlib.asynccontextmanager
-async def _platform(settings: Settings, limiter: Limiter) -> AsyncIterator[Platform]:
+async def _platform(settings: Settings, limiter: Limiter, kinds: Kinds, users: Users | None) -> AsyncIterator[Platform]:
     """All parts, with the containers ended and the limits removed afterwards."""
     key = _identity(settings)
     database = open_database(settings.state / "localwhisk.sqlite")
-    kinds = Kinds(settings)
     async with new_client() as client:
-        pool = Pool(Machine(settings, limiter, client), kinds)
+        pool = Pool(Machine(settings, limiter, client, users), kinds)
         throttles = Throttles(settings.invocations_per_minute, settings.fires_per_minute, settings.concurrent)
         entities, records = EntityStore(database), ActivationStore(database)
         definitions = Definitions(settings, kinds, entities)
