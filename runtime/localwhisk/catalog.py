@@ -7,6 +7,7 @@ from localwhisk.names import Name
 from localwhisk.store import EntityStore
 
 PACKAGE = Name(SYSTEM, "utils")
+KIND = "nodejs:default"
 ECHO = "function main(params) {\n  console.log(params)\n  return params || {}\n}\n"
 
 
@@ -17,9 +18,9 @@ def install(entities: EntityStore, definitions: Definitions) -> None:
         document = base(PACKAGE, {"publish": True}, None, description) | {"binding": {}, "parameters": []}
         entities.put("packages", PACKAGE, document)
     echo = Name(str(PACKAGE), "echo")
-    if entities.get(echo) is None:
+    if entities.get(echo) is None and definitions.supports(KIND):
         content = {
-            "exec": {"kind": "nodejs:default", "code": ECHO},
+            "exec": {"kind": KIND, "code": ECHO},
             "annotations": [{"key": "description", "value": "Returns the input"}],
             "publish": True,
         }

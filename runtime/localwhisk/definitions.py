@@ -41,6 +41,9 @@ class Definitions:
         self._kinds = kinds
         self._store = store
 
+    def supports(self, kind: str) -> bool:
+        return self._kinds.resolve(kind) is not None
+
     def check(self, content: Document) -> None:
         """Refuse what is wrong by itself, whatever there is of this name."""
         self._execution(content.get("exec"), "_")

@@ -42,9 +42,10 @@ def detect(containers: Path, commands: list[tuple[str, ...]]) -> Users | str:
         folder.chmod(ENTER)
     for command in commands:
         if not _works(users, containers, command):
+            obstacle = _obstacle(containers, Path(command[0]).resolve(), *map(Path, command[1:]))
             for folder in (containers.parent, containers):
                 folder.chmod(0o700)
-            return _obstacle(containers, Path(command[0]).resolve(), *map(Path, command[1:]))
+            return obstacle
     return users
 
 
