@@ -149,7 +149,8 @@ class Platform:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # to be entered, not listed: all in it is private but localwhisk's containers, where they are users of their own
+        self.state.mkdir(mode=0o711, parents=True, exist_ok=True)
         with (self.state / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
