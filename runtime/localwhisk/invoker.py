@@ -23,13 +23,14 @@ from localwhisk.judge import judge_init, judge_run
 from localwhisk.kinds import Kinds
 from localwhisk.limits import ConcurrencyThrottle
 from localwhisk.pool import Pool, Wanted
-from localwhisk.settings import PAYLOAD_LIMIT
+from localwhisk.settings import PAYLOAD_LIMIT, Settings
 from localwhisk.store import ActivationStore
 
 MEMORY_EXHAUSTED = "The action exhausted its memory and was aborted."
 ABNORMAL_INIT = "The action did not initialize and exited unexpectedly."
 ABNORMAL_RUN = "The action did not produce a valid response and exited unexpectedly."
 NO_RESOURCES = "Failed to provision resources to run the action."
+LIMITS_EXCEEDED = "Action limit exceeded the system limit."
 SHUTTING_DOWN = 503
 MEGABYTE = 1_048_576
 log = logging.getLogger("localwhisk")
@@ -75,7 +76,10 @@ class Outcome:
 class Invoker:
     """Runs jobs; the concurrency throttle counts each from its acceptance until its logs are collected."""
 
-    def __init__(self, pool: Pool, kinds: Kinds, records: ActivationStore, concurrency: ConcurrencyThrottle) -> None:
+    def __init__(
+        self, settings: Settings, pool: Pool, kinds: Kinds, records: ActivationStore, concurrency: ConcurrencyThrottle
+    ) -> None:
+        self._settings = settings
         self._pool = pool
         self._kinds = kinds
         self._records = records
@@ -83,11 +87,22 @@ class Invoker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, job: Job) -> None:
+        if self._exceeds(job.action):
+            response = failure(APPLICATION_ERROR, LIMITS_EXCEEDED)
+            record = _record(job, Outcome(job.created, response, end=job.created))
+            self._records.finish(record)
+            job.done.set_result(record)
+            return
         self._concurrency.active += 1
         self._records.begin(_record(job, Outcome(job.created)))
         task = asyncio.get_running_loop().create_task(self._process(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _exceeds(self, action: Action) -> bool:
+        """Whether the action was made when more was allowed."""
+        limits = action.limits
+        return limits["memory"] > self._settings.max_memory or limits["timeout"] > self._settings.max_timeout
 
     async def _process(self, job: Job) -> None:
         try:

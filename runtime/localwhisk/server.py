@@ -86,7 +86,7 @@ async def _platform(settings: Settings, limiter: Limiter, kinds: Kinds, users: U
         entities, records = EntityStore(database), ActivationStore(database)
         definitions = Definitions(settings, kinds, entities)
         catalog.install(entities, definitions)
-        invoker = Invoker(pool, kinds, records, throttles.concurrency)
+        invoker = Invoker(settings, pool, kinds, records, throttles.concurrency)
         dispatcher = Dispatcher(entities, records, invoker, GUEST, key, settings.sequence_length)
         keepers = [asyncio.create_task(pool.keep_house())]
         if isinstance(limiter, Watchdog):

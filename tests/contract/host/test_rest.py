@@ -80,7 +80,7 @@ def test_browsers_ask_first_without_a_key(host, path):
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/nothing"])
 def test_paths_that_lead_nowhere(host, path):
     answer = host.client.get(path)
-    assert answer.status_code == 404
+    assert answer.status_code in (404, 405)  # OpenWhisk's last route takes any path, for a browser's question alone
 
 
 @pytest.mark.parametrize(("method", "path"), [

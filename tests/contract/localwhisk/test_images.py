@@ -1,4 +1,4 @@
-"""Images whose first process is not our proxy: what becomes of an activation when it misbehaves."""
+"""Images and limits that are not the usual ones: what becomes of an activation when its container misbehaves."""
 
 import json
 import signal
@@ -95,3 +95,16 @@ def test_a_platform_with_one_kind_of_runtime(launch, tmp_path):
     echo = host.client.post("/api/v1/namespaces/whisk.system/actions/utils/echo", json={})
     assert echo.status_code == 404
     assert host.stop() == 0
+
+
+def test_an_action_made_when_more_was_allowed(start_host):
+    host = start_host()
+    host.action("large", "def main(a): return {}", memory=512)
+    assert host.result("large") == (200, {})
+    host.stop()
+    host = start_host("--max-memory", "256")
+    answer = host.invoke("large")
+    response = answer.json()["response"]
+    assert (answer.status_code, response["status"]) == (502, "application error")
+    assert response["result"] == {"error": "Action limit exceeded the system limit."}
+    assert host.record(answer)["response"] == response

@@ -25,3 +25,18 @@ def test_orphans_are_known_by_id_and_start_time(tmp_path, later, ended):
         process.kill()
         process.wait()
     assert list((tmp_path / "containers").iterdir()) == []
+
+
+@pytest.mark.parametrize(("home", "ended"), [("containers/c1/tmp", True), ("containers", False), ("other", False)])
+def test_orphans_that_nobody_noted_are_known_by_their_home(tmp_path, home, ended):
+    environment = {"HOME": str(tmp_path / home), "PATH": "/usr/bin:/bin"}
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True, env=environment)
+    kill_orphans(tmp_path / "containers")
+    try:
+        assert process.wait(0.5) == -9
+        assert ended
+    except subprocess.TimeoutExpired:
+        assert not ended
+    finally:
+        process.kill()
+        process.wait()
