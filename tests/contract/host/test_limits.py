@@ -184,3 +184,28 @@ def test_who_waits_a_minute_is_told_where_to_look(host):
     assert (response.status_code, set(response.json())) == (202, {"activationId"})
     assert 58 < time.monotonic() - begin < 63
     assert host.record(response)["response"]["result"] == {"late": True}
+
+
+@pytest.mark.localwhisk("OpenWhisk takes up to twenty seconds to be sure that a container has ended")
+@pytest.mark.parametrize("code", ["import time\ndef main(a): time.sleep(60)", "import os\ndef main(a): os._exit(1)"])
+def test_the_end_of_an_action_is_told_at_once(host, code):
+    host.action("ends", code, timeout=500)
+    begin = time.monotonic()
+    assert host.invoke("ends").status_code == 502
+    assert time.monotonic() - begin < 3
+
+
+@pytest.mark.localwhisk("a standalone OpenWhisk cannot see why a container has ended")
+def test_a_want_of_memory_is_named(host):
+    host.action("hungry", "def main(a):\n  x = bytearray(400 << 20)\n  return {'n': len(x)}", memory=128)
+    assert host.result("hungry") == (502, {"error": MEMORY})
+
+
+@pytest.mark.localwhisk("OpenWhisk's logs of such an activation may be there or not")
+def test_what_was_said_before_the_end_is_in_the_logs(host):
+    host.action("last", "import os\ndef main(a):\n  print('last words', flush=True)\n  os._exit(1)")
+    lines = host.record(host.invoke("last"))["logs"]
+    assert [line.partition("Z")[2].strip() for line in lines] == [
+        "stdout: last words",
+        "stderr: The action did not initialize or run as expected. Log data might be missing.",
+    ]

@@ -39,6 +39,12 @@ class Load:
                 if answer.ok:
                     self.results[answer.json()["activationId"]] = answer.json()["response"]
 
+    def go_on_until(self, count):
+        """Wait for this many results."""
+        deadline = time.monotonic() + 20
+        while len(self.results) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def wait(self):
         for thread in self.threads:
             thread.join()
@@ -85,7 +91,9 @@ def test_what_was_promised_survives_kills_at_random_moments(start_host):
     prepare(host)
     for number in range(KILLS):
         load = Load(host, number)
-        time.sleep(dice.uniform(0.1, 1.0))
+        if number % 4:  # else it may be killed before anything was promised
+            load.go_on_until(3)
+        time.sleep(dice.uniform(0.0, 0.7))
         host.stop(signal.SIGKILL)
         load.wait()
         host = start_host(*FLAGS)
@@ -94,8 +102,8 @@ def test_what_was_promised_survives_kills_at_random_moments(start_host):
         entities |= load.entities
         results |= load.results
     check(host, entities, results)
-    assert len(entities) > 5 * KILLS
-    assert len(results) > 3 * KILLS
+    assert len(entities) > KILLS
+    assert len(results) > KILLS
     listed = host.get("activations?count=true").json()["activations"]
     assert listed >= len(results)
     assert host.stop() == 0
