@@ -31,6 +31,7 @@ HOST = "127.0.0.1"
 BUCKET = "openwhisk-dl"
 REGION = "us-east-1"
 READY_SECONDS = 30
+PORT_TRIES = 40  # two seconds: the others know a server by its port, so a restart should keep it
 EVENTS = {"s3:ObjectCreated:*": True, "s3:ObjectRemoved:*": False}  # which ones versitygw tells its webhook of
 # what composer's conductor calls, and what its client sends when it connects
 COMPOSER_COMMANDS = "lpush lpushx expire brpop lrange rename del info auth select ping hello"
@@ -175,13 +176,18 @@ def http_answers(port: int, path: str = "/", expected: int = http.HTTPStatus.OK)
 
 
 def free_port(wanted: int | None = None) -> int:
-    """Return the wanted port where it is free, else one that is."""
+    """Return the wanted port where it is free, or becomes so in a moment (its server was just killed), else another."""
+    for _ in range(PORT_TRIES if wanted else 0):
+        with contextlib.suppress(OSError):
+            return _bound(wanted or 0)
+        time.sleep(0.05)
+    return _bound(0)
+
+
+def _bound(port: int) -> int:
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            server.bind((HOST, wanted or 0))
-        except OSError:
-            server.bind((HOST, 0))
+        server.bind((HOST, port))
         return int(server.getsockname()[1])
 
 

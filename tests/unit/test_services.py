@@ -1,8 +1,12 @@
 """scripts/services.py: what a started server lets in, and what it keeps out."""
 
+import socket
+import threading
+
 import pytest
 import redis as client
 
+import services
 from services import Bucket
 
 
@@ -26,3 +30,20 @@ def test_redis_refuses_a_client_without_password(redis: str) -> None:
     host = redis.split("@")[1]
     with client.Redis.from_url(f"redis://{host}") as stranger, pytest.raises(client.exceptions.AuthenticationError):
         stranger.ping()
+
+
+def test_a_port_that_is_freed_in_a_moment_is_kept():
+    with socket.socket() as held:
+        held.bind((services.HOST, 0))
+        held.listen()
+        port = held.getsockname()[1]
+        threading.Timer(0.3, held.close).start()
+        assert services.free_port(port) == port
+
+
+def test_a_port_that_stays_taken_is_not_waited_for_long(monkeypatch):
+    monkeypatch.setattr(services, "PORT_TRIES", 2)
+    with socket.socket() as held:
+        held.bind((services.HOST, 0))
+        held.listen()
+        assert services.free_port(held.getsockname()[1]) != held.getsockname()[1]
