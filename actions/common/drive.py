@@ -12,7 +12,7 @@ from common import ledger, pace, rounds
 from common import run as keys
 from common.errors import RunError
 from common.ledger import Slice, Wave
-from common.plan import Plan, schedule
+from common.plan import Plan, schedule, schedule_numbers
 from common.rounds import Round
 from common.run import Run
 from common.schedule import stops
@@ -66,7 +66,7 @@ def must_wait(newest: Wave, turn: Turn) -> bool:
         return True
     if newest.wave != turn.wave:
         return False  # written by a twin of this activation that died before the composition could start it
-    return turn.lost is not None and ledger.FORK_FAILED not in turn.lost
+    return turn.lost is not None and not ledger.fork_failed(turn.lost)
 
 
 def wait(this: Run, plan: Plan, newest: Wave, turn: Turn) -> bool:
@@ -103,8 +103,7 @@ def next_slices(this: Run, plan: Plan, found: Round, turn: Turn) -> list[Slice]:
 
 def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn: Turn) -> Wave | None:
     """Wait for the throttle and write the next wave's document; None when another driver took its number meanwhile."""
-    forked = turn.lost is not None and ledger.FORK_FAILED in turn.lost
-    turn.sleep(pace.pause(newest, len(wanted), turn.limits, turn.now(), forked))
+    turn.sleep(pace.pause(newest, len(wanted), turn.limits, turn.now(), ledger.fork_failed(turn.lost)))
     issued = turn.now()
     late = any(ledger.too_slow(item) for item in turn.items)
     wave = Wave(
@@ -144,7 +143,6 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
     if plan["outer_momentum"] and (piece.round, piece.lane, piece.start) == (0, 0, 0):
         offered = [0, *offered]
     put = [[step, this.objects.presign_put(this.at(keys.state_key(piece.round, piece.lane, step)))] for step in offered]
-    numbers = {name: plan[name] for name in ("workers", "epochs", "rounds", "batch", "seed", "counts")}
     return {
         "run": this.name,
         "wave": wave.wave,
@@ -154,7 +152,7 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
         "attempt": piece.attempt,
         "micro": piece.micro,
         "deadline": wave.deadline,
-        "schedule": numbers,
+        "schedule": schedule_numbers(plan),
         "learning_rate": plan["learning_rate"],
         "model_sha256": plan["model"]["sha256"],
         "shard": f"{this.name}/{shard}",

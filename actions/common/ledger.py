@@ -81,12 +81,15 @@ def outcome(mine: Wave | None, items: Sequence[Any], lost: str | None) -> dict[i
         return {}
     lanes = [piece.lane for piece in mine.slices]
     if lost is not None or len(items) != len(lanes):
-        reason = (
-            None if lost and FORK_FAILED in lost else lost or f"the wave returned {len(items)} of {len(lanes)} items"
-        )
+        reason = None if fork_failed(lost) else lost or f"the wave returned {len(items)} of {len(lanes)} items"
         return dict.fromkeys(lanes, reason)
     longest = mine.deadline - mine.issued >= LONGEST_SECONDS
     return {lane: failure(item, longest) for lane, item in zip(lanes, items, strict=True)}
+
+
+def fork_failed(lost: str | None) -> bool:
+    """Return whether a wave was lost before it began: the throttle refused one of its branches."""
+    return lost is not None and FORK_FAILED in lost
 
 
 def failure(item: Any, longest: bool) -> str | None:

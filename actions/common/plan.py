@@ -119,7 +119,12 @@ def numbers(full: dict[str, Any], examples: int) -> dict[str, Any]:
 
 def schedule(plan: Plan) -> Schedule:
     """Return the plan's schedule."""
-    return Schedule(**{name: plan[name] for name in ("workers", "epochs", "rounds", "batch", "seed", "counts")})
+    return Schedule(**schedule_numbers(plan))
+
+
+def schedule_numbers(plan: Plan) -> dict[str, Any]:
+    """Return what the schedule follows from, as slices carry it to the trainers."""
+    return {name: plan[name] for name in ("workers", "epochs", "rounds", "batch", "seed", "counts")}
 
 
 def sha256(path: Path) -> str:
