@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import secrets
 import socket
 import sys
@@ -32,6 +33,8 @@ BUCKET = "openwhisk-dl"
 REGION = "us-east-1"
 READY_SECONDS = 30
 PORT_TRIES = 40  # two seconds: the others know a server by its port, so a restart should keep it
+PORTS = (30_000, 32_000)  # between those that localwhisk gives to containers and those that Linux gives to clients
+GIVEN: set[int] = set()  # by this process: a server may start only after another's port was chosen
 EVENTS = {"s3:ObjectCreated:*": True, "s3:ObjectRemoved:*": False}  # which ones versitygw tells its webhook of
 # what composer's conductor calls, and what its client sends when it connects
 COMPOSER_COMMANDS = "lpush lpushx expire brpop lrange rename del info auth select ping hello"
@@ -178,17 +181,22 @@ def http_answers(port: int, path: str = "/", expected: int = http.HTTPStatus.OK)
 def free_port(wanted: int | None = None) -> int:
     """Return the wanted port where it is free, or becomes so in a moment (its server was just killed), else another."""
     for _ in range(PORT_TRIES if wanted else 0):
-        with contextlib.suppress(OSError):
-            return _bound(wanted or 0)
+        if wanted and _is_free(wanted):
+            return wanted
         time.sleep(0.05)
-    return _bound(0)
+    for port in random.sample(range(*PORTS), PORTS[1] - PORTS[0]):
+        if port not in GIVEN and _is_free(port):
+            GIVEN.add(port)
+            return port
+    raise ServiceError(f"ports {PORTS[0]}..{PORTS[1] - 1}: got none that is free, expected one")
 
 
-def _bound(port: int) -> int:
-    with socket.socket() as server:
+def _is_free(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((HOST, port))
-        return int(server.getsockname()[1])
+        return True
+    return False
 
 
 def _ready(name: str, service: Service, probe: Callable[[], bool], log: Path) -> Service:

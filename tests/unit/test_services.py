@@ -47,3 +47,9 @@ def test_a_port_that_stays_taken_is_not_waited_for_long(monkeypatch):
         held.bind((services.HOST, 0))
         held.listen()
         assert services.free_port(held.getsockname()[1]) != held.getsockname()[1]
+
+
+def test_a_port_is_given_once():
+    ports = [services.free_port() for _ in range(500)]
+    assert len(set(ports)) == 500
+    assert all(services.PORTS[0] <= port < services.PORTS[1] for port in ports)

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 
+import services
+
 ROOT = Path(__file__).parents[3]
 IMAGE = os.environ.get("CONTAINER_IMAGE")
 COMMANDS: dict[str, list[str | Path]] = {
@@ -59,13 +61,6 @@ def post(address: tuple[str, int], path: str, body: object) -> Answer:
     return Answer(response.status, json.loads(text), response.getheader("Content-Length") == str(len(text)))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def wait_until_it_listens(address: tuple[str, int]) -> None:
     deadline = time.monotonic() + 30
     while True:
@@ -83,7 +78,7 @@ class Process:
     """A proxy as a process of this machine, with an environment rebuilt from nothing."""
 
     def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
-        self.address = ("127.0.0.1", free_port())
+        self.address = ("127.0.0.1", services.free_port())
         self.folder = folder
         defaults = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": str(folder)}
         address = {"OW_HOST": self.address[0], "OW_PORT": str(self.address[1])}
