@@ -84,8 +84,9 @@ class Stage:
         runtimes.parent.mkdir(parents=True, exist_ok=True)
         stems = self._stems(case)
         runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), stems)))
-        room = SINGLE_MEMORY + sum(memory * count for memory, count in self._needed(case).items())
-        room += case.jobs * ((case.workers + 6) * CONDUCTOR_MEMORY + 4 * SMALL_MEMORY)
+        # as much as the case needs: with more, replacements of taken stem cells would import TensorFlow meanwhile
+        room = sum(memory * count for memory, count in self._needed(case).items())
+        room += case.jobs * ((case.workers + 3) * CONDUCTOR_MEMORY + 4 * SMALL_MEMORY)
         return [
             *("--user-memory", str(room), "--max-memory", str(SINGLE_MEMORY), "--max-timeout", str(TIMEOUT)),
             *("--invocations-per-minute", "100000", "--concurrent", "1000", "--runtimes", str(runtimes)),
