@@ -1,7 +1,7 @@
 """K lanes trained one after the other in one process, by the product's own parts: the pipeline's numbers without it.
 
 Used by the search for a schedule, where accuracy counts and time does not. What the product has no parameter for
-(lanes that stay on their shard, an optimizer that starts anew, a rate that falls) is done to the states between rounds.
+(lanes that stay on their shard, a rate that falls) is done to the schedule and to the states between rounds.
 """
 
 import contextlib
@@ -70,8 +70,8 @@ class Simulation:
         self.schedule = kind(settings.workers, settings.epochs, settings.rounds, settings.batch, seed, counts)
         networks.save(dataset, seed, folder / "initial.keras")
         self.learner = Learner(folder / "initial.keras", settings.rate)
-        self.initial = self.learner.export_state()
-        state.save(self._path("start"), self.initial, Progress(self.learner.rules, 0, 0, 0).pack())
+        for name in ("initial", "start"):
+            state.save(self._path(name), self.learner.export_state(), Progress(self.learner.rules, 0, 0, 0).pack())
         self.ends: deque[Tensors] = deque(maxlen=max(TAILS))
 
     def run(self, report: Callable[[int], None]) -> list[dict[str, Any]]:
@@ -91,8 +91,6 @@ class Simulation:
 
     def _start(self, round_: int) -> Tensors:
         tensors = state.load(self._path("start"))[0]
-        if self.settings.optimizer_state == "reset":
-            tensors |= {name: value for name, value in self.initial.items() if name.startswith("optimizer.")}
         rate = next(name for name in tensors if name.endswith("/learning_rate"))
         tensors[rate] = tensors[rate].dtype.type(self.settings.rate_of(round_)).reshape(())
         return tensors
@@ -113,14 +111,12 @@ class Simulation:
         """Average the lanes' files into the next start, as the reducer does."""
         lanes = [self._open(f"lane-{k}") for k in range(self.settings.workers)]
         weights = rounds.lane_weights({"weighting": "examples"}, lanes)
-        start, moved = None, None
-        if self.settings.momentum:
-            start = self._open("start")
-            before = self._open("velocity") if self._path("velocity").exists() else None
-            pieces = averaging.velocity(lanes, weights, start, before, self.settings.momentum)
-            self._path("velocity").write_bytes(b"".join(pieces))
-            moved = self._open("velocity")
-        merged = b"".join(averaging.merged(lanes, weights, lanes[0].metadata, start, moved))
+        outer = None
+        if self.settings.momentum and self._path("before").exists():
+            outer = averaging.Outer(self.settings.momentum, self._open("start"), self._open("before"))
+        fresh = self._open("initial") if self.settings.optimizer_state == "reset" else None
+        merged = b"".join(averaging.merged(lanes, weights, lanes[0].metadata, outer, fresh))
+        self._path("start").rename(self._path("before"))
         self._path("start").write_bytes(merged)
 
     def _open(self, name: str) -> averaging.Lane:

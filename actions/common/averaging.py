@@ -5,6 +5,7 @@ summed in float64. What happens to a tensor is said by its rule in the state's m
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from common.state import Entry
 CHUNK = 1 << 20  # elements: 8 MB of float64
 AHEAD = 32 << 20  # bytes read ahead, all lanes together: few requests for many small tensors
 HEADER = 1 << 16  # bytes: most headers fit, one read instead of two
+OPTIMIZER = "optimizer."  # how the names of the optimizer's tensors begin
 
 Read = Callable[[int, int], bytes]  # begin, end -> those bytes of the file
 Chunk = NDArray[Any]
@@ -106,36 +108,47 @@ def trainable(name: str) -> bool:
     return name.startswith("trainable.")
 
 
-def velocity(
-    lanes: Sequence[Lane], weights: Sequence[float], start: Lane, before: Lane | None, momentum: float
-) -> Iterator[bytes]:
-    """Yield the new velocity's file: v = momentum * v + (average - start), of trainable weights only."""
-    check([*lanes, start], [*weights, 0])
-    chosen = {name: entry for name, entry in lanes[0].tensors.items() if trainable(name)}
-    head = state.write_header(chosen, {})
-    yield head
-    for name, entry in state.read_header(head)[0].items():
-        for first, last in spans(entry):
-            moved = averaged(lanes, weights, state.MEAN, name, first, last) - start.chunk(name, first, last)
-            if before:
-                moved += momentum * before.chunk(name, first, last)
-            yield moved.astype(entry.dtype).tobytes()
+@dataclass(frozen=True)
+class Outer:
+    """The outer momentum of a round: v = momentum v + (average - start), next start = start + v.
+
+    A start less the one before it is the velocity v that led there, so none is kept: next start = average + momentum v.
+    """
+
+    momentum: float
+    start: Lane  # what this round's lanes started from
+    before: Lane  # what those of the round before started from
+
+    def push(self, name: str, first: int, last: int) -> Chunk:
+        """Return what is added to elements first..last of a trainable tensor's average."""
+        start, before = (lane.chunk(name, first, last).astype(np.float64) for lane in (self.start, self.before))
+        return self.momentum * (start - before)
 
 
 def merged(
-    lanes: Sequence[Lane], weights: Sequence[float], metadata: dict[str, str], start: Lane | None, moved: Lane | None
+    lanes: Sequence[Lane],
+    weights: Sequence[float],
+    metadata: dict[str, str],
+    outer: Outer | None = None,
+    fresh: Lane | None = None,
 ) -> Iterator[bytes]:
-    """Yield the file of the next round's start: the average, or start + velocity where there is an outer momentum."""
-    check(lanes, weights)
+    """Yield the file of the next round's start: the average, moved on by an outer momentum if there is one.
+
+    The optimizer's state is that of `fresh`, where there is one, instead of the lanes'.
+    """
+    others = [*([outer.start, outer.before] if outer else []), *([fresh] if fresh else [])]
+    check([*lanes, *others], [*weights, *[0.0] * len(others)])
     rules = lanes[0].progress.rules
     head = state.write_header(lanes[0].tensors, metadata)
     yield head
     for name, entry in state.read_header(head)[0].items():
         for first, last in spans(entry):
-            if start and moved and trainable(name):
-                value = start.chunk(name, first, last).astype(np.float64) + moved.chunk(name, first, last)
+            if fresh and name.startswith(OPTIMIZER):
+                value = fresh.chunk(name, first, last)
             else:
                 value = averaged(lanes, weights, rules[name], name, first, last)
+            if outer and trainable(name):
+                value = value + outer.push(name, first, last)
             yield value.astype(entry.dtype).tobytes()
 
 

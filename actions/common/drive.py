@@ -140,7 +140,7 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
     steps = schedule(plan)
     shard, total = steps.shard(piece.round, piece.lane), steps.steps(piece.round, piece.lane)
     offered = [total] if short else stops(piece.start, total)
-    if plan["outer_momentum"] and (piece.round, piece.lane, piece.start) == (0, 0, 0):
+    if rounds.keeps_start(plan) and (piece.round, piece.lane, piece.start) == (0, 0, 0):
         offered = [0, *offered]
     put = [[step, this.objects.presign_put(this.at(keys.state_key(piece.round, piece.lane, step)))] for step in offered]
     return {

@@ -9,6 +9,7 @@ from common.errors import ParameterError
 from common.run import check_name
 
 LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
+MOMENTUM, MOMENTUM_ROUNDS = 0.3, 8  # the default outer momentum, and from how many rounds on: docs/decisions/0007
 
 
 def whole(low: int, high: int) -> Callable[[object], int]:
@@ -31,6 +32,13 @@ def number(expected: str, fits: Callable[[float], bool]) -> Callable[[object], f
         return float(value)
 
     return read
+
+
+def truth(value: object) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
 
 
 def one_of(*words: str) -> Callable[[object], str]:
@@ -84,13 +92,21 @@ PARAMETERS = (
     Parameter("run", "string", run_name, None, "the run's name, 1..64 of a-z, 0-9 and -; default: dataset and time"),
     Parameter("workers", "integer", whole(1, LANES), 4, "lanes that train side by side, 1..28"),
     Parameter("epochs", "integer", whole(1, 1000), 1, "passes over the training set, 1..1000"),
-    Parameter("rounds", "integer", whole(1, 100_000), None, "averages in all; a multiple or a divisor of epochs"),
+    Parameter(
+        "parity", "boolean", truth, False, "train 1.5 times the epochs where there are lanes: one worker's accuracy"
+    ),
+    Parameter("rounds", "integer", whole(1, 100_000), None, "averages in all; a multiple or a divisor of the passes"),
     Parameter("batch_size", "integer", whole(1, 8192), 64, "the batch one worker would use, 1..8192"),
     Parameter(
         "local_batch_size", "integer", whole(1, 8192), None, "a lane's batch; default batch_size / sqrt(workers)"
     ),
     Parameter("learning_rate", "float", number("a number above 0", lambda x: x > 0), None, "default: the model's"),
-    Parameter("outer_momentum", "float", number("0 <= x < 1", lambda x: 0 <= x < 1), 0.0, "momentum of averages, 0..1"),
+    Parameter(
+        "outer_momentum", "float", number("0 <= x < 1", lambda x: 0 <= x < 1), None, "momentum of averages, 0..1"
+    ),
+    Parameter(
+        "optimizer_state", "string", one_of("average", "reset"), "average", "what a round's optimizer starts from"
+    ),
     Parameter(
         "weighting",
         "string",
@@ -136,17 +152,32 @@ def complete(given: dict[str, Any]) -> dict[str, Any]:
     full = {parameter.name: given.get(parameter.name, parameter.default) for parameter in PARAMETERS}
     full.pop("config")
     full.pop("run")
-    full["rounds"] = full["rounds"] or 2 * full["epochs"]
+    full["rounds"] = full["rounds"] or 2 * passes(full)
     if full["local_batch_size"] is None:
         full["local_batch_size"] = max(1, round(full["batch_size"] / math.sqrt(full["workers"])))
+    if full["outer_momentum"] is None:
+        full["outer_momentum"] = momentum(full)
     check_together(full)
     return full
 
 
+def passes(full: dict[str, Any]) -> int:
+    """Return how many passes over the training set are trained: `epochs`, half as many more for parity of lanes."""
+    more = full["parity"] and full["workers"] > 1
+    return -(-3 * full["epochs"] // 2) if more else int(full["epochs"])
+
+
+def momentum(full: dict[str, Any]) -> float:
+    """Return the default outer momentum: none where averages are rare or few, or there is one worker."""
+    frequent = full["rounds"] >= max(MOMENTUM_ROUNDS, 2 * passes(full))
+    return MOMENTUM if full["workers"] > 1 and frequent else 0.0
+
+
 def check_together(full: dict[str, Any]) -> None:
     """Refuse parameters that do not fit each other."""
-    rounds, epochs = full["rounds"], full["epochs"]
-    if rounds % epochs and epochs % rounds:
-        raise ParameterError(f"rounds: got {rounds}, expected a multiple or a divisor of epochs ({epochs})")
+    rounds, trained = full["rounds"], passes(full)
+    if rounds % trained and trained % rounds:
+        of = f"epochs ({trained})" if trained == full["epochs"] else f"the passes that parity trains ({trained})"
+        raise ParameterError(f"rounds: got {rounds}, expected a multiple or a divisor of {of}")
     if full["weighting"] == "accuracy" and full["validation"] is None:
         raise ParameterError("validation: got nothing, expected a fraction or an .npz, as weighting is accuracy")

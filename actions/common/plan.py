@@ -14,7 +14,7 @@ from common.schedule import Schedule
 from common.store import PART_BYTES, Location, Objects
 
 Plan = dict[str, Any]
-VERSION = 1
+VERSION = 2
 
 
 def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any]:
@@ -106,12 +106,13 @@ def numbers(full: dict[str, Any], examples: int) -> dict[str, Any]:
         raise ParameterError(f"workers: got {full['workers']}, expected at most one per training example ({examples})")
     return {
         "workers": full["workers"],
-        "epochs": full["epochs"],
+        "epochs": params.passes(full),
         "rounds": full["rounds"],
         "batch": full["local_batch_size"],
         "seed": full["seed"],
         "learning_rate": full["learning_rate"],
         "outer_momentum": full["outer_momentum"],
+        "optimizer_state": full["optimizer_state"],
         "weighting": full["weighting"],
         "counts": shards.shard_counts(examples, full["workers"]),
     }
@@ -139,6 +140,14 @@ def default_name(dataset: str, activation: str) -> str:
     return f"{stem or 'run'}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{activation[:6].lower() or 'x'}"
 
 
+def check_version(plan: Plan) -> None:
+    """Refuse to resume a run that was planned by another release."""
+    if plan["version"] != VERSION:
+        raise RunError(
+            f"run {plan['run']} exists with plan version {plan['version']}, expected {VERSION}: take a new name"
+        )
+
+
 def check_same(plan: Plan, given: dict[str, Any]) -> None:
     """Refuse to resume a run with other parameters."""
     full = params.complete(given)
@@ -164,6 +173,7 @@ def settle(objects: Objects, given: dict[str, Any], activation: str) -> Plan:
     this = run.Run(objects, name)
     plan = this.find_json(run.PLAN)
     if plan:
+        check_version(plan)
         if given.keys() != {"run"}:
             check_same(plan, given)
         check_unchanged(objects, plan)

@@ -52,6 +52,8 @@ def facts(this: Run, plan: Plan, began: float, memory: int) -> dict[str, Any]:
     now = time.time()
     phases = {"split": split["seconds"], "train": began - waves[0].issued, "evaluate": now - began}
     return {
+        "epochs": plan["parameters"]["epochs"],  # asked
+        "passes": plan["epochs"],  # trained: more, where parity was asked too
         "rounds": history(summaries),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan["created"]}.items()},
         "activations": activations(waves),

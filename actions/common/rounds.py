@@ -7,14 +7,14 @@ from typing import Any
 
 from common import averaging, state
 from common import run as keys
-from common.averaging import Lane
+from common.averaging import Lane, Outer
 from common.errors import RunError
 from common.ledger import Slice
 from common.plan import Plan, schedule
 from common.run import Run
 from common.store import PART_BYTES
 
-AHEAD_OUTER = 4 << 20  # bytes, of the start and of the velocity
+AHEAD_START = 4 << 20  # bytes, of each state that a round started from
 
 
 @dataclass(frozen=True)
@@ -60,27 +60,32 @@ def close(this: Run, plan: Plan, found: Round) -> None:
     ahead = averaging.AHEAD // plan["workers"]
     lanes = [reader(this, keys.state_key(found.number, *at), ahead) for at in found.steps.items()]
     weights = lane_weights(plan, lanes)
-    start, moved = None, None
-    if plan["outer_momentum"]:
-        start, moved = starting(this, found), velocity(this, plan, found, lanes, weights)
     metadata = {"round": str(found.number + 1), "lanes": json.dumps(summary(lanes, weights))}
-    pieces = averaging.merged(lanes, weights, metadata, start, moved)
+    pieces = averaging.merged(lanes, weights, metadata, outer(this, plan, found), fresh(this, plan, found))
     this.objects.create_from(this.at(keys.model_key(found.number + 1)), averaging.parts(pieces, PART_BYTES))
 
 
-def velocity(this: Run, plan: Plan, found: Round, lanes: Sequence[Lane], weights: Sequence[float]) -> Lane:
-    """Write the outer momentum's velocity of a round and return it."""
-    after = keys.outer_key(found.number + 1)
-    before = reader(this, keys.outer_key(found.number), AHEAD_OUTER) if found.number else None
-    pieces = averaging.velocity(lanes, weights, starting(this, found), before, plan["outer_momentum"])
-    this.objects.create_from(this.at(after), averaging.parts(pieces, PART_BYTES))
-    return reader(this, after, AHEAD_OUTER)
+def keeps_start(plan: Plan) -> bool:
+    """Return whether later rounds need what the first one started from, which lane 0 then saves."""
+    return plan["rounds"] > 1 and (bool(plan["outer_momentum"]) or plan["optimizer_state"] == "reset")
 
 
-def starting(this: Run, found: Round) -> Lane:
+def outer(this: Run, plan: Plan, found: Round) -> Outer | None:
+    """Return the outer momentum of a round, None where there is none; the first round has nothing to go on from."""
+    if not plan["outer_momentum"] or not found.number:
+        return None
+    return Outer(plan["outer_momentum"], starting(this, found.number), starting(this, found.number - 1))
+
+
+def fresh(this: Run, plan: Plan, found: Round) -> Lane | None:
+    """Return whose optimizer the next round starts with, None for the lanes' own; no round follows the last one."""
+    last = found.number + 1 == plan["rounds"]
+    return starting(this, 0) if plan["optimizer_state"] == "reset" and not last else None
+
+
+def starting(this: Run, number: int) -> Lane:
     """Return the state that a round's lanes started from; of the first round, as lane 0 saved it."""
-    key = keys.model_key(found.number) if found.number else keys.state_key(0, 0, 0)
-    return reader(this, key, AHEAD_OUTER)
+    return reader(this, keys.model_key(number) if number else keys.state_key(0, 0, 0), AHEAD_START)
 
 
 def reader(this: Run, key: str, ahead: int = averaging.HEADER) -> Lane:

@@ -94,11 +94,6 @@ def model_key(round_: int) -> str:
     return round_folder(round_) + "model.safetensors"
 
 
-def outer_key(round_: int) -> str:
-    """Return the key of the outer momentum's velocity at the start of a round."""
-    return round_folder(round_) + "outer.safetensors"
-
-
 def state_key(round_: int, lane: int, step: int) -> str:
     """Return the key of a lane's model state after `step` steps of a round."""
     return f"{round_folder(round_)}lane-{lane:02d}/step-{step:08d}.safetensors"

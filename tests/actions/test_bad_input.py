@@ -65,6 +65,8 @@ PARAMETERS = [
     ),
     ("rounds", 3, "rounds: got 3, expected a multiple or a divisor of epochs (2)"),
     ("rounds", 2000, "rounds: got 2000 (1000 a pass), expected at most one a batch: 16 for 2 epochs of 8 batches of 9"),
+    ("parity", "yes", "parity: got 'yes', expected true or false"),
+    ("optimizer_state", "none", "optimizer_state: got 'none', expected average or reset"),
     ("learning_rate", -1, "learning_rate: got -1, expected a number above 0"),
     ("weighting", "accuracy", "validation: got nothing, expected a fraction or an .npz, as weighting is accuracy"),
 ]
@@ -118,6 +120,11 @@ def test_a_parameter(action, given, s3, name, value, sentence):
     assert found.startswith(sentence)
 
 
+def test_rounds_that_do_not_fit_the_passes_of_parity(action, given):
+    found = refusal(action, {**given, "parity": True, "rounds": 4})
+    assert found == "rounds: got 4, expected a multiple or a divisor of the passes that parity trains (3)"
+
+
 @pytest.mark.parametrize(("body", "sentence"), DATASETS, ids=range(len(DATASETS)))
 def test_a_dataset(action, given, s3, put, body, sentence):
     found = refusal(action, {**given, "s3": dict(s3.params), "dataset": put("data/bad.npz", body)})
@@ -167,6 +174,15 @@ def test_a_run_that_exists_with_other_parameters(action, given, s3, put):
     assert refusal(action, {**given, "workers": 2}) == f"run {given['run']} exists with workers 3, got 2"
     put(given["dataset"].removeprefix("s3://openwhisk-dl/"), npz(**arrays(train=300)))
     assert f"run {given['run']} exists with another {given['dataset']}" in refusal(action, dict(given))
+
+
+def test_a_run_of_another_releases_plan(action, given, s3):
+    action("planner")(dict(given))
+    at = {"Bucket": s3.bucket, "Key": f"runs/{given['run']}/plan.json"}
+    held = json.loads(s3.client.get_object(**at)["Body"].read())
+    s3.client.put_object(**at, Body=json.dumps({**held, "version": 1}).encode())
+    for again in (given, {"s3": given["s3"], "run": given["run"]}):
+        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected 2: take a new name"
 
 
 def test_wrong_keys_are_refused_without_a_word_of_them(action, given, s3):

@@ -95,10 +95,11 @@ def test_result_is_plain_json_and_is_kept(job, result):
     text = json.dumps(result, allow_nan=False)
     assert json.loads(text) == result == json.loads(job.read(keys.REPORT))
     assert set(result) == {
-        "run", "accuracy", "loss", "metrics", "rounds", "seconds", "activations", "gb_seconds_estimated",
-        "weights_sha256", "final", "warnings",
+        "run", "accuracy", "loss", "metrics", "epochs", "passes", "rounds", "seconds", "activations",
+        "gb_seconds_estimated", "weights_sha256", "final", "warnings",
     }  # fmt: skip
     assert (result["run"], result["activations"], result["warnings"]) == ("evaluator", 1 + 1 + 9 + 24 + 1, [])
+    assert (result["epochs"], result["passes"]) == (4, 4)
     assert list(result["seconds"]) == ["split", "train", "evaluate", "total"]
     assert all(value > 0 for value in result["seconds"].values())
     assert result["gb_seconds_estimated"] > 0

@@ -32,6 +32,14 @@ def test_the_plan_holds_every_number(action, given, s3):
     assert held == keras_file()
 
 
+def test_parity_is_in_the_plan_asked_and_trained(action, given, s3):
+    found = plan(s3, action("planner")({**given, "epochs": 3, "parity": True, "optimizer_state": "reset"})["run"])
+    asked = {name: found["parameters"][name] for name in ("epochs", "parity", "rounds", "outer_momentum")}
+    assert asked == {"epochs": 3, "parity": True, "rounds": 10, "outer_momentum": 0.3}
+    trained = {name: found[name] for name in ("epochs", "rounds", "outer_momentum", "optimizer_state")}
+    assert trained == {"epochs": 5, "rounds": 10, "outer_momentum": 0.3, "optimizer_state": "reset"}
+
+
 def test_a_run_without_a_name_gets_one_of_dataset_time_and_activation(action, given, monkeypatch):
     monkeypatch.setenv("__OW_ACTIVATION_ID", "abcdef0123456789abcdef0123456789")
     del given["run"]

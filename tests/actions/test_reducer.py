@@ -246,6 +246,33 @@ def test_outer_momentum_starts_from_what_lane_0_saved(run, tmp_path):
         np.testing.assert_allclose(weights(this, number + 1), [start] * 3, rtol=1e-5)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_reset_optimizer_starts_each_round_from_what_lane_0_saved(run, tmp_path, momentum):
+    this = run(workers=2, optimizer_state="reset", outer_momentum=momentum)
+    driver, items = Driver(this), []
+    values, _ = driver.turn()
+    assert [v["put"][0][0] == 0 for v in values] == [True, False]
+    begin = state.Progress({"trainable.0000.w": "mean", "optimizer.0000.i": "keep"}, 0, 0, 0)
+    held = {"trainable.0000.w": np.full(3, 100.0, np.float32), "optimizer.0000.i": np.int64(77).reshape(())}
+    state.save(tmp_path / "begin", held, begin.pack())
+    put(values[0]["put"][0][1], (tmp_path / "begin").read_bytes())
+    start, velocity = 100.0, 0.0
+    for number in range(4):
+        steps = values[0]["put"][-1][0]
+        items = [train(value, tmp_path) for value in values]
+        values, _ = driver.turn(items)
+        velocity = momentum * velocity + (np.average([10.0 * number, 10.0 * number + 1], weights=[10, 11]) - start)
+        start += velocity
+        np.testing.assert_allclose(weights(this, number + 1), [start] * 3, rtol=1e-5)
+        lane = rounds.reader(this, f"rounds/{number + 1:05d}/model.safetensors")
+        assert lane.chunk("optimizer.0000.i", 0, 1).tolist() == [77 if number < 3 else steps]
+
+
+def test_one_average_needs_no_start(run):
+    values, _ = Driver(run(rounds=1, optimizer_state="reset", outer_momentum=0.5)).turn()
+    assert 0 not in [step for step, _ in values[0]["put"]]
+
+
 def test_a_presigned_put_creates_once_and_only_as_signed(run, tmp_path):
     values, _ = Driver(run()).turn()
     train(values[0], tmp_path)

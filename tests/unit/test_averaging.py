@@ -47,7 +47,7 @@ def test_four_lanes_of_unequal_counts_equal_numpys_average(tmp_path):
     values = [tensors(seed) for seed in range(4)]
     lanes = [lane(value, tmp_path / f"{seed}") for seed, value in enumerate(values)]
     weights = [3.0, 10.0, 1.0, 86.0]
-    got, metadata = read(averaging.merged(lanes, weights, {"round": "1"}, None, None), tmp_path / "out")
+    got, metadata = read(averaging.merged(lanes, weights, {"round": "1"}), tmp_path / "out")
     assert metadata == {"round": "1"}
     for name in ("trainable.0000.kernel", "trainable.0001.scalar", "weight.0002.mean"):
         expected = np.average([value[name].astype(np.float64) for value in values], axis=0, weights=weights)
@@ -71,14 +71,14 @@ def test_merged_moments_are_those_of_the_samples_together(counts, seed):
 
 def test_one_lane_gives_itself_back_exactly(tmp_path):
     values = tensors(3)
-    got, _ = read(averaging.merged([lane(values, tmp_path / "0")], [12345.0], {}, None, None), tmp_path / "out")
+    got, _ = read(averaging.merged([lane(values, tmp_path / "0")], [12345.0], {}), tmp_path / "out")
     assert state.digest(got) == state.digest(values)
 
 
 def test_four_equal_lanes_give_that_lane_back(tmp_path):
     values = tensors(5)
     lanes = [lane(values, tmp_path / f"{number}") for number in range(4)]
-    got, _ = read(averaging.merged(lanes, [3.0, 1.0, 7.0, 11.0], {}, None, None), tmp_path / "out")
+    got, _ = read(averaging.merged(lanes, [3.0, 1.0, 7.0, 11.0], {}), tmp_path / "out")
     for name, value in values.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-6)
 
@@ -86,26 +86,38 @@ def test_four_equal_lanes_give_that_lane_back(tmp_path):
 def test_outer_momentum_moves_trainable_weights_only(tmp_path):
     values, weights = [tensors(seed) for seed in range(3)], [1.0, 2.0, 4.0]
     lanes = [lane(value, tmp_path / f"{seed}") for seed, value in enumerate(values)]
-    begin, old = tensors(8), {name: tensors(9)[name] for name in RULES if name.startswith("trainable.")}
-    start, before = lane(begin, tmp_path / "start"), lane(old, tmp_path / "before")
-    moved, _ = read(averaging.velocity(lanes, weights, start, before, 0.5), tmp_path / "outer")
-    assert sorted(moved) == sorted(old)
-    outer = lane(moved, tmp_path / "moved")
-    got, _ = read(averaging.merged(lanes, weights, {}, start, outer), tmp_path / "out")
-    for name in old:
+    older, begin = tensors(9), tensors(8)
+    outer = averaging.Outer(0.5, lane(begin, tmp_path / "start"), lane(older, tmp_path / "before"))
+    averaged, _ = read(averaging.merged(lanes, weights, {}), tmp_path / "averaged")
+    got, _ = read(averaging.merged(lanes, weights, {}, outer), tmp_path / "out")
+    for name in ("trainable.0000.kernel", "trainable.0001.scalar"):
         average = np.average([value[name].astype(np.float64) for value in values], axis=0, weights=weights)
-        velocity = 0.5 * old[name] + (average - begin[name])
-        np.testing.assert_allclose(moved[name], velocity, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(got[name], begin[name] + velocity, rtol=1e-5, atol=1e-6)
-    mean = np.average([value["weight.0002.mean"] for value in values], axis=0, weights=weights)
-    np.testing.assert_allclose(got["weight.0002.mean"], mean, rtol=1e-6)
+        velocity = 0.5 * (begin[name] - older[name]) + (average - begin[name])
+        np.testing.assert_allclose(got.pop(name), begin[name] + velocity, rtol=1e-5, atol=1e-6)
+    assert state.digest(got) == state.digest({name: averaged[name] for name in got})
+
+
+def test_a_fresh_optimizer_replaces_the_lanes_and_nothing_else(tmp_path):
+    lanes = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
+    averaged, _ = read(averaging.merged(lanes, [1.0, 2.0], {}), tmp_path / "averaged")
+    fresh = lane(tensors(40), tmp_path / "fresh")
+    got, _ = read(averaging.merged(lanes, [1.0, 2.0], {}, None, fresh), tmp_path / "out")
+    assert state.digest(got) == state.digest({**averaged, "optimizer.0000.iteration": np.int64(140).reshape(())})
+
+
+def test_a_start_of_other_tensors_is_refused(tmp_path):
+    other = lane({**tensors(1), "trainable.0000.kernel": np.zeros((2, 2), np.float32)}, tmp_path / "other")
+    same = lane(tensors(0), tmp_path / "0")
+    for outer, fresh in ((averaging.Outer(0.5, same, other), None), (None, other)):
+        with pytest.raises(RunError, match="got other tensors than lane 0"):
+            list(averaging.merged([same], [1], {}, outer, fresh))
 
 
 def test_chunks_and_parts_give_the_same_bytes(tmp_path, monkeypatch):
     lanes = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
-    whole = b"".join(averaging.merged(lanes, [1, 2], {}, None, None))
+    whole = b"".join(averaging.merged(lanes, [1, 2], {}))
     monkeypatch.setattr(averaging, "CHUNK", 4)
-    pieces = list(averaging.parts(averaging.merged(lanes, [1, 2], {}, None, None), 100))
+    pieces = list(averaging.parts(averaging.merged(lanes, [1, 2], {}), 100))
     assert b"".join(pieces) == whole
     assert all(len(piece) >= 100 for piece in pieces[:-1])
 
@@ -114,8 +126,8 @@ def test_chunks_and_parts_give_the_same_bytes(tmp_path, monkeypatch):
 def test_whatever_is_read_ahead_the_average_is_the_same(tmp_path, ahead):
     whole = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
     parts = [lane(tensors(seed), tmp_path / f"{seed}", ahead) for seed in range(2)]
-    expected = b"".join(averaging.merged(whole, [1, 2], {}, None, None))
-    assert b"".join(averaging.merged(parts, [1, 2], {}, None, None)) == expected
+    expected = b"".join(averaging.merged(whole, [1, 2], {}))
+    assert b"".join(averaging.merged(parts, [1, 2], {})) == expected
 
 
 def test_small_tensors_are_read_together(tmp_path):
@@ -126,7 +138,7 @@ def test_small_tensors_are_read_together(tmp_path):
         reads.append((begin, end))
         return body[begin:end]
 
-    b"".join(averaging.merged([averaging.Lane(read, 1 << 20)], [1], {}, None, None))
+    b"".join(averaging.merged([averaging.Lane(read, 1 << 20)], [1], {}))
     assert reads == [(0, 1 << 20)]
 
 
@@ -134,17 +146,17 @@ def test_small_tensors_are_read_together(tmp_path):
 def test_weights_that_cannot_weigh_are_refused(tmp_path, weights):
     lanes = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
     with pytest.raises(RunError, match="average: got"):
-        list(averaging.merged(lanes, weights, {}, None, None))
+        list(averaging.merged(lanes, weights, {}))
 
 
 def test_other_tensors_are_refused(tmp_path):
     other = {**tensors(1), "trainable.0000.kernel": np.zeros((2, 2), np.float32)}
     lanes = [lane(tensors(0), tmp_path / "0"), lane(other, tmp_path / "1")]
     with pytest.raises(RunError, match="lane 1 got other tensors than lane 0"):
-        list(averaging.merged(lanes, [1, 1], {}, None, None))
+        list(averaging.merged(lanes, [1, 1], {}))
 
 
 def test_metadata_survives(tmp_path):
     one = lane(tensors(0), tmp_path / "0", examples=5, sums={"loss": [2.0, 5.0]})
-    _, metadata = read(averaging.merged([one], [1], {"lanes": json.dumps([1])}, None, None), tmp_path / "out")
+    _, metadata = read(averaging.merged([one], [1], {"lanes": json.dumps([1])}), tmp_path / "out")
     assert json.loads(metadata["lanes"]) == [1]

@@ -18,10 +18,11 @@ def arrays():
     return {"x_train": images[:200], "y_train": labels[:200], "x_test": images[200:], "y_test": labels[200:]}
 
 
-def trained(path, x, y, seed, shard, epochs, batch):
-    """Train on one shard by Keras alone, in the product's order."""
+def trained(path, x, y, seed, shard, epochs, batch, weights=None):
+    """Train a fresh model on one shard by Keras alone, in the product's order."""
     model = keras.models.load_model(path)
-    for epoch in range(epochs):
+    model.set_weights(weights or model.get_weights())
+    for epoch in epochs:
         order = permutation(seed, shard, epoch, len(x))
         for first in range(0, len(x), batch):
             rows = order[first : first + batch]
@@ -33,7 +34,9 @@ def test_one_average_of_two_lanes(arrays, tmp_path):
     networks.save("mnist", 3, tmp_path / "initial.keras")
     owner = shards.assign(arrays["y_train"], 2, 3, None)
     lanes = [
-        trained(tmp_path / "initial.keras", arrays["x_train"][owner == k], arrays["y_train"][owner == k], 3, k, 2, 16)
+        trained(
+            tmp_path / "initial.keras", arrays["x_train"][owner == k], arrays["y_train"][owner == k], 3, k, range(2), 16
+        )
         for k in range(2)
     ]
     for both in zip(*(lane.weights for lane in lanes), strict=True):
@@ -43,6 +46,38 @@ def test_one_average_of_two_lanes(arrays, tmp_path):
     assert found["points"] == [
         {"passes": 2, "accuracy": pytest.approx(accuracy), "loss": pytest.approx(loss, rel=1e-3), "tails": {}}
     ]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3])
+def test_an_optimizer_that_starts_anew_each_round(arrays, tmp_path, momentum):
+    """What is called KubeML's schedule here, by Keras and NumPy alone; an outer momentum moves the weights alone."""
+    networks.save("mnist", 4, tmp_path / "initial.keras")
+    owner = shards.assign(arrays["y_train"], 3, 4, None)
+    model = keras.models.load_model(tmp_path / "initial.keras")
+    start, velocity = model.get_weights(), [np.zeros_like(weight) for weight in model.get_weights()]
+    for epoch in range(3):
+        lanes = [
+            trained(
+                tmp_path / "initial.keras",
+                arrays["x_train"][owner == k],
+                arrays["y_train"][owner == k],
+                seed=4,
+                shard=k,
+                epochs=[epoch],
+                batch=16,
+                weights=start,
+            ).get_weights()
+            for k in range(3)
+        ]
+        counts = [np.sum(owner == k) for k in range(3)]
+        averages = [np.average(weights, axis=0, weights=counts) for weights in zip(*lanes, strict=True)]
+        velocity = [momentum * v + (a - s) for v, a, s in zip(velocity, averages, start, strict=True)]
+        start = [s + v for s, v in zip(start, velocity, strict=True)]
+    model.set_weights(start)
+    loss, accuracy = model.evaluate(arrays["x_test"].astype(np.float32), arrays["y_test"], verbose=0)
+    settings = Settings(3, 3, 3, 16, 1e-3, momentum, optimizer_state="reset")
+    found = simulate(settings, 4, "mnist", arrays, lambda done: None)["points"][-1]
+    assert (found["accuracy"], found["loss"]) == (pytest.approx(accuracy), pytest.approx(loss, rel=1e-3))
 
 
 def test_rates_fall_over_the_run():

@@ -14,11 +14,13 @@ def test_defaults_follow_from_what_is_given():
         "model": "m.keras",
         "workers": 4,
         "epochs": 1,
+        "parity": False,
         "rounds": 2,
         "batch_size": 64,
         "local_batch_size": 32,
         "learning_rate": None,
         "outer_momentum": 0.0,
+        "optimizer_state": "average",
         "weighting": "examples",
         "seed": 0,
         "validation": None,
@@ -38,6 +40,9 @@ def test_defaults_follow_from_what_is_given():
         ("learning_rate", 0, "learning_rate: got 0, expected a number above 0"),
         ("learning_rate", float("inf"), "learning_rate: got inf, expected a number above 0"),
         ("outer_momentum", 1, "outer_momentum: got 1, expected 0 <= x < 1"),
+        ("parity", 1, "parity: got 1, expected true or false"),
+        ("parity", "yes", "parity: got 'yes', expected true or false"),
+        ("optimizer_state", "none", "optimizer_state: got 'none', expected average or reset"),
         ("weighting", "best", "weighting: got 'best', expected examples or uniform or accuracy"),
         ("seed", 2**31, "seed: got 2147483648, expected 0..2147483647"),
         ("validation", 1.5, "validation: got 1.5, expected a fraction between 0 and 1, or s3://bucket/key"),
@@ -66,6 +71,10 @@ def test_an_unknown_parameter_is_named_without_its_value():
         ({"dataset": "d"}, "model: got nothing, expected s3://bucket/key"),
         ({**LEAST, "epochs": 4, "rounds": 3}, "rounds: got 3, expected a multiple or a divisor of epochs (4)"),
         (
+            {**LEAST, "epochs": 8, "parity": True, "rounds": 8},
+            "rounds: got 8, expected a multiple or a divisor of the passes that parity trains (12)",
+        ),
+        (
             {**LEAST, "weighting": "accuracy"},
             "validation: got nothing, expected a fraction or an .npz, as weighting is accuracy",
         ),
@@ -75,6 +84,41 @@ def test_parameters_that_do_not_fit_each_other(given, sentence):
     with pytest.raises(ParameterError) as error:
         params.complete(given)
     assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("epochs", "workers", "expected"), [(1, 4, 2), (2, 4, 3), (3, 2, 5), (8, 4, 12), (8, 1, 8), (1000, 28, 1500)]
+)
+def test_parity_trains_half_as_many_passes_more_rounded_up_unless_there_is_one_worker(epochs, workers, expected):
+    full = params.complete({**LEAST, "epochs": epochs, "workers": workers, "parity": True})
+    assert (params.passes(full), full["rounds"], full["epochs"]) == (expected, 2 * expected, epochs)
+    assert params.passes({**full, "parity": False}) == epochs
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 12, 24, 36])
+def test_rounds_may_be_given_with_parity(rounds):
+    assert params.complete({**LEAST, "epochs": 8, "parity": True, "rounds": rounds})["rounds"] == rounds
+
+
+@pytest.mark.parametrize(
+    ("given", "momentum"),
+    [
+        ({"epochs": 4}, 0.3),
+        ({"epochs": 4, "outer_momentum": 0}, 0.0),
+        ({"epochs": 4, "workers": 1}, 0.0),
+        ({"epochs": 4, "rounds": 16, "workers": 2}, 0.3),
+        ({"epochs": 3}, 0.0),  # six rounds
+        ({"epochs": 1, "rounds": 8}, 0.3),
+        ({"epochs": 8, "rounds": 8}, 0.0),  # one a pass
+        ({"epochs": 8, "rounds": 8, "parity": False, "outer_momentum": 0.3}, 0.3),
+        ({"epochs": 4, "rounds": 8}, 0.3),
+        ({"epochs": 8, "rounds": 1}, 0.0),
+        ({"epochs": 8, "rounds": 12, "parity": True}, 0.0),
+        ({"epochs": 8, "parity": True}, 0.3),
+    ],
+)
+def test_the_default_outer_momentum_is_for_many_and_frequent_averages(given, momentum):
+    assert params.complete({**LEAST, **given})["outer_momentum"] == momentum
 
 
 def test_a_name_that_wsk_sent_as_a_number_is_a_name():
