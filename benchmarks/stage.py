@@ -18,7 +18,7 @@ from benchmarks.watch import Watch
 from local_platform import TENSORFLOW_IMAGE, Platform
 from services import ROOT, Bucket
 
-KIND = "python:3.11-tensorflow"
+KIND, SMALL_KIND = "python:3.11-tensorflow", "python:3.11-dl"
 TRAINER_MEMORY, SMALL_MEMORY, CONDUCTOR_MEMORY = 512, 256, 128  # MB, as the manifest has them
 PREWARM_SECONDS = 300
 TIMEOUT = 3_600_000  # ms
@@ -82,26 +82,31 @@ class Stage:
     def _flags(self, case: Case) -> list[str]:
         runtimes = self._folder / "runtimes.json"
         runtimes.parent.mkdir(parents=True, exist_ok=True)
-        stems = self._stems(case)
-        runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), stems)))
-        # as much as the case needs: with more, replacements of taken stem cells would import TensorFlow meanwhile
-        room = sum(memory * count for memory, count in self._needed(case).items())
-        room += case.jobs * ((case.workers + 3) * CONDUCTOR_MEMORY + 4 * SMALL_MEMORY)
+        runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), self._stems(case))))
+        # As much as the case needs: with more, replacements of taken stem cells would import TensorFlow meanwhile.
+        # Stem cells leave room for one action of the greatest memory.
+        room = SINGLE_MEMORY + sum(memory * count for cells in self._needed(case).values() for memory, count in cells.items())
         return [
             *("--user-memory", str(room), "--max-memory", str(SINGLE_MEMORY), "--max-timeout", str(TIMEOUT)),
             *("--invocations-per-minute", "100000", "--concurrent", "1000", "--runtimes", str(runtimes)),
         ]
 
-    def _needed(self, case: Case) -> dict[int, int]:
-        """Containers with TensorFlow that a case uses at once, by memory; an evaluator beside the trainers."""
-        own = {"single": {SINGLE_MEMORY: 1}, "pipeline": {TRAINER_MEMORY: case.workers + 1}, "bare": {}}[case.method]
-        return {memory: count * case.jobs for memory, count in own.items()}
+    def _needed(self, case: Case) -> dict[str, dict[int, int]]:
+        """Containers that a case uses at once, by kind and memory; an evaluator beside the trainers."""
+        if case.method == "single":
+            return {KIND: {SINGLE_MEMORY: case.jobs}}
+        # planner, splitter, reducer, and the joins' echo; pipeline, its warm-up's, loop, and a wave with its branches
+        return {
+            KIND: {TRAINER_MEMORY: (case.workers + 1) * case.jobs},
+            SMALL_KIND: {SMALL_MEMORY: 3 * case.jobs},
+            "nodejs:20": {CONDUCTOR_MEMORY: (case.workers + 4) * case.jobs, SMALL_MEMORY: case.jobs},
+        }
 
-    def _stems(self, case: Case) -> dict[int, int]:
+    def _stems(self, case: Case) -> dict[str, dict[int, int]]:
         return self._needed(case) if self._prewarmed else {}
 
     def _await_stems(self, case: Case, watch: Watch) -> None:
-        count = 0 if case.stock else sum(self._stems(case).values())
+        count = 0 if case.stock else sum(self._stems(case).get(KIND, {}).values())
         end = time.monotonic() + PREWARM_SECONDS
         while not watch.waiting(count):
             if watch.error:
@@ -110,11 +115,9 @@ class Stage:
                 raise StageError(f"platform: {count} prewarmed containers did not come to rest in {PREWARM_SECONDS} s")
 
 
-def with_stem_cells(runtimes: dict[str, dict[str, list[dict[str, object]]]], stems: dict[int, int]) -> object:
-    """Return a runtimes manifest with these stem cells of TensorFlow's kind: {MB: count}."""
-    for entry in runtimes["runtimes"]["python"]:
-        if entry["kind"] == KIND:
-            cells = [{"initialCount": count, "memory": f"{memory} MB"} for memory, count in stems.items()]
-            entry.pop("stemCells", None)
-            entry |= {"stemCells": cells} if cells else {}
+def with_stem_cells(runtimes: dict[str, dict[str, list[dict[str, object]]]], stems: dict[str, dict[int, int]]) -> object:
+    """Return a runtimes manifest with these stem cells and no others: {kind: {MB: count}}."""
+    for entry in (entry for family in runtimes["runtimes"].values() for entry in family):
+        cells = stems.get(str(entry["kind"]), {})
+        entry["stemCells"] = [{"initialCount": count, "memory": f"{memory} MB"} for memory, count in cells.items()]
     return runtimes

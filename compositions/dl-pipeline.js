@@ -1,5 +1,6 @@
 /* global run:writable, driver:writable -- declared by composer.let */
 // The main job: plan, split, train, evaluate. Whatever fails is recorded in the run's state and ends the pipeline.
+// The planner's value is an empty wave: it starts the trainers while the splitter works; how it ends is nobody's concern.
 const composer = require('openwhisk-composer')
 
 module.exports = composer.let({ run: null, driver: null },
@@ -7,6 +8,7 @@ module.exports = composer.let({ run: null, driver: null },
     composer.sequence(
       '/_/dl/planner',
       p => { run = p.run; driver = p.driver },
+      composer.if(p => p.value.length > 0, composer.try(composer.async('/_/dl/wave'), () => ({}))),
       composer.dowhile(
         composer.sequence(() => ({ run }), composer.retry(2, '/_/dl/splitter')),
         p => p.pending),

@@ -28,7 +28,9 @@ from services import HOST, ROOT, Bucket, Service, ServiceError
 DEFAULT_STATE = ROOT / ".local" / "platform"
 PYTHON_IMAGE = "openwhisk-dl/dl-python:0.1.0"
 TENSORFLOW_IMAGE = "openwhisk-dl/dl-tensorflow:0.1.0"
-PRELOAD = "tensorflow,keras,numpy,safetensors.numpy"  # as the image's Dockerfile has it
+# as the images' Dockerfile has them
+PRELOAD = "numpy,boto3,safetensors.numpy"
+TENSORFLOW_PRELOAD = "tensorflow,keras,numpy,boto3,safetensors.numpy"
 USER_MEMORY = 8192  # MB; a wave holds K trainers, K + 1 conductors and one more action at once
 PATIENCE = {"localwhisk": 20.0, "relay": 5.0, "versitygw": 5.0, "redis": 5.0}  # seconds; localwhisk ends containers
 # in the order of their start: the relay needs localwhisk's key, and versitygw does not start before its webhook
@@ -168,13 +170,14 @@ def bucket_of(environment: dict[str, str]) -> Bucket:
 
 
 def image_flags() -> list[str]:
-    """Say which virtual environment stands for which image: TensorFlow's for its own, the small one for all others."""
+    """Say which virtual environment stands for which image, and what it imports at its start."""
     runtimes = json.loads((ROOT / "runtime" / "image" / "runtimes.json").read_text())["runtimes"]
     named = [entry["image"] for entry in runtimes["python"]]
     images = {f"{image['prefix']}/{image['name']}:{image['tag']}" for image in named} - {TENSORFLOW_IMAGE}
-    images |= {image.rpartition(":")[0] for image in images} | {PYTHON_IMAGE}
-    pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images)]
-    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},{PRELOAD}")
+    images |= {image.rpartition(":")[0] for image in images}
+    pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images - {PYTHON_IMAGE})]
+    pairs.append(f"{PYTHON_IMAGE}={ROOT / '.venv-dl'},{PRELOAD}")
+    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},{TENSORFLOW_PRELOAD}")
     return [word for pair in pairs for word in ("--image", pair)]
 
 

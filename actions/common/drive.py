@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import ledger, pace, rounds
+from common import ledger, pace, rounds, warm_up
 from common import run as keys
 from common.errors import RunError
 from common.ledger import Slice, Wave
@@ -103,7 +103,8 @@ def next_slices(this: Run, plan: Plan, found: Round, turn: Turn) -> list[Slice]:
 
 def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn: Turn) -> Wave | None:
     """Wait for the throttle and write the next wave's document; None when another driver took its number meanwhile."""
-    turn.sleep(pace.pause(newest, len(wanted), turn.limits, turn.now(), ledger.fork_failed(turn.lost)))
+    fork = newest or warm_up.wait(this, plan, turn.now, turn.sleep)
+    turn.sleep(pace.pause(fork, len(wanted), turn.limits, turn.now(), ledger.fork_failed(turn.lost)))
     issued = turn.now()
     late = any(ledger.too_slow(item) for item in turn.items)
     wave = Wave(
@@ -112,7 +113,7 @@ def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn:
         issued=issued,
         deadline=issued + pace.allowance(expected(this, plan, wanted), newest, late),
         slices=tuple(wanted),
-        spent=pace.spent(newest, issued) + len(wanted),
+        spent=pace.spent(fork, issued) + len(wanted),
         reducer_seconds=round(issued - turn.started, 3),
     )
     return wave if ledger.create(this, wave) else None

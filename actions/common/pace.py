@@ -8,6 +8,7 @@ import json
 import math
 import urllib.request
 from dataclasses import dataclass
+from typing import Protocol
 
 from common.ledger import LONGEST_SECONDS, Wave
 
@@ -43,7 +44,19 @@ def read_limits(host: str) -> Limits:
         return STOCK
 
 
-def spent(newest: Wave | None, now: float) -> int:
+class Issued(Protocol):
+    """A fork of the ledger: a wave or the warm-up."""
+
+    @property
+    def issued(self) -> float:
+        """Return when it was, in epoch seconds."""
+
+    @property
+    def spent(self) -> int:
+        """Return how many branches that minute had seen then, its own included."""
+
+
+def spent(newest: Issued | None, now: float) -> int:
     """Return how many branches of this run the current minute has seen."""
     return newest.spent if newest and minute(newest.issued) == minute(now) else 0
 
@@ -53,7 +66,7 @@ def minute(time: float) -> int:
     return int(time // 60)
 
 
-def pause(newest: Wave | None, branches: int, limits: Limits, now: float, fork_failed: bool) -> float:
+def pause(newest: Issued | None, branches: int, limits: Limits, now: float, fork_failed: bool) -> float:
     """Return seconds to wait before a wave of `branches` may start."""
     next_minute = 60 * (minute(now) + 1) - now + 0.5
     full = spent(newest, now) + branches > max(branches, limits.per_minute - RESERVED)

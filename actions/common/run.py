@@ -58,6 +58,8 @@ PLAN = "plan.json"
 INITIAL = "initial.keras"
 SPLIT = "split.json"
 CANCEL = "cancel.json"
+WARM_UP = "warm-up.json"
+WARM = "warm-up/"
 FINAL = "final.keras"
 HISTORY = "history.csv"
 REPORT = "report.json"
@@ -77,6 +79,11 @@ def part_key(part: str, array: str) -> str:
 def wave_key(wave: int) -> str:
     """Return the key of a wave's ledger entry."""
     return f"waves/{wave:06d}.json"
+
+
+def warm_key(lane: int) -> str:
+    """Return the key of what a lane's trainer says when it is warm."""
+    return f"{WARM}lane-{lane:02d}.json"
 
 
 def failure_key(number: int) -> str:

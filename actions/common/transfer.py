@@ -1,5 +1,6 @@
 """Files through presigned URLs, for actions that hold no key of the store; used by the trainer."""
 
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -58,6 +59,14 @@ def put_state(url: str, tensors: Tensors, metadata: dict[str, str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state.safetensors"
         state.save(path, tensors, metadata)
+        return put(url, path)
+
+
+def put_json(url: str, document: object) -> bool:
+    """Upload a small document as a new object; False when the object exists already."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "document.json"
+        path.write_text(json.dumps(document))
         return put(url, path)
 
 

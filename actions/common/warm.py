@@ -48,13 +48,22 @@ class Learners:
     def __init__(self) -> None:
         self._key: tuple[str, float | None] | None = None
         self._learner: Learner | None = None
+        self._trained = False
 
-    def find(self, sha256: str, learning_rate: float | None) -> Learner | None:
-        """The learner of this model and rate, with the state its last slice left; None where there is none."""
-        return self._learner if self._key == (sha256, learning_rate) else None
+    def knows(self, sha256: str, learning_rate: float | None) -> bool:
+        """Return whether the learner is the one of this model and rate."""
+        return self._key == (sha256, learning_rate)
+
+    def take(self, url: str, sha256: str, learning_rate: float | None, initial: bool) -> Learner:
+        """Return the learner of this model and rate to train it; with `initial`, in its file's own state."""
+        learner = self._learner
+        if learner is None or not self.knows(sha256, learning_rate) or (initial and self._trained):
+            learner = self.load(url, sha256, learning_rate)
+        self._trained = True
+        return learner
 
     def load(self, url: str, sha256: str, learning_rate: float | None) -> Learner:
-        """A new learner in its file's own state."""
+        """Load a learner, in its file's own state."""
         self._key = self._learner = None  # before the next one takes memory
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "initial.keras"
@@ -63,5 +72,18 @@ class Learners:
             if got != sha256:
                 raise ModelError(f"model: got a file of sha256 {got}, expected {sha256} as in the plan")
             self._learner = Learner(path, learning_rate)
-        self._key = (sha256, learning_rate)
+        self._key, self._trained = (sha256, learning_rate), False
         return self._learner
+
+    def prepare(self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any]) -> None:
+        """Load a learner unless it is known, and take a step on zeros to trace its graph; its state stays the file's.
+
+        `batch` holds shape `(examples, ...)` and dtype of x and y.
+        """
+        if self.knows(sha256, learning_rate):
+            return
+        learner = self.load(url, sha256, learning_rate)
+        initial = learner.export_state()
+        x, y = (np.zeros(batch[name]["shape"], batch[name]["dtype"]) for name in ("x", "y"))
+        learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
+        learner.import_state(initial)

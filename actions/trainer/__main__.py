@@ -1,4 +1,4 @@
-"""Trains one slice of one lane's round; holds no key of the store, only presigned URLs."""
+"""Trains one slice of one lane's round, or warms up for one; holds no key of the store, only presigned URLs."""
 
 import os
 import time
@@ -19,7 +19,24 @@ EXPECTED = (*PLACE, "deadline", "schedule", "model_sha256", "learning_rate", "mi
 
 
 def main(params: dict[str, Any]) -> dict[str, Any]:
-    """Train a slice; its parameters are one element of a wave as the reducer makes it."""
+    """Do a slice, one element of a wave as the reducer makes it, or of the warm-up as the planner does."""
+    return warm_up(params) if "batch" in params else slice_of_round(params)
+
+
+def warm_up(params: dict[str, Any]) -> dict[str, Any]:
+    """Load and trace the model that the next slices will train."""
+    began = time.time()
+    place = {"run": params["run"], "lane": params["lane"]}
+    if began > params["deadline"] - MARGIN_SECONDS:
+        return {"late": True, **place}
+    LEARNERS.prepare(params["get"]["model"], params["model_sha256"], params["learning_rate"], params["batch"])
+    spent = {**place, "seconds": time.time() - began}
+    transfer.put_json(params["put"], spent)
+    return spent
+
+
+def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:
+    """Train a slice."""
     began = time.time()
     missing = [name for name in EXPECTED if name not in params]
     if missing:
@@ -29,19 +46,18 @@ def main(params: dict[str, Any]) -> dict[str, Any]:
     if began > deadline - MARGIN_SECONDS:
         return {"late": True, **place, "step": params["start"]}
     with PeakMemory() as peak:
-        warm = LEARNERS.find(params["model_sha256"], params["learning_rate"]) is not None
+        known = LEARNERS.knows(params["model_sha256"], params["learning_rate"])
         learner, progress = start(params)
         before = progress.seconds
         step = train(params, learner, progress, deadline, lambda: (time.time() - began, peak.bytes))
     spent = {"seconds": time.time() - began, "train_seconds": progress.seconds - before}
-    return {**place, "step": step, **spent, "memory": peak.bytes, "warm": warm}
+    return {**place, "step": step, **spent, "memory": peak.bytes, "warm": known}
 
 
 def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     """Return the learner in the slice's first state, and where that state stands."""
-    get, which = params["get"], (params["model_sha256"], params["learning_rate"])
-    known = LEARNERS.find(*which) if get["state"] else None
-    learner = known or LEARNERS.load(get["model"], *which)
+    get = params["get"]
+    learner = LEARNERS.take(get["model"], params["model_sha256"], params["learning_rate"], initial=not get["state"])
     progress = Progress(learner.rules, params["round"], params["lane"], 0)
     if get["state"]:
         tensors, metadata = transfer.fetch_state(get["state"])

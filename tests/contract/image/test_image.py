@@ -65,7 +65,10 @@ def test_the_runtimes_manifest_names_the_images() -> None:
     }
     assert [kind for kind, entry in kinds.items() if entry["default"]] == ["nodejs:20", "python:3.11"]
     cells = {kind: entry["stemCells"] for kind, entry in kinds.items() if "stemCells" in entry}
-    assert cells == {"python:3.11-tensorflow": [{"initialCount": 4, "memory": "512 MB"}]}
+    assert cells == {
+        "python:3.11-dl": [{"initialCount": 3, "memory": "256 MB"}],
+        "python:3.11-tensorflow": [{"initialCount": 5, "memory": "512 MB"}],
+    }
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,71 @@
+"""The warm-up: an empty wave that starts the trainers while the splitter works; used by planner and reducer.
+
+Where no container with TensorFlow waits, its import and the first trace of the graph cost a trainer seconds at half a
+CPU. The warm-up is entered in the ledger, since its branches count against the throttle as any wave's. Nothing depends
+on it: a trainer that it did not reach starts cold in the first wave.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from common import run as keys
+from common.pace import RESERVED, Limits
+from common.plan import Plan
+from common.run import Run
+from common.split import stored_dtype
+
+LONGEST_SECONDS = 30.0  # an import and a trace at half a CPU, and a queue; the first wave waits no longer
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The warm-up's document in the ledger; written once a run, before it starts."""
+
+    issued: float  # epoch seconds
+    deadline: float
+    spent: int  # branches started in `issued`'s minute
+
+
+def begin(this: Run, plan: Plan, limits: Limits, now: float) -> list[dict[str, Any]]:
+    """Enter the warm-up of a new run and return its slices; none for a run that had one, or that needs the throttle."""
+    lanes = plan["workers"]
+    if lanes > limits.lanes or 2 * lanes > limits.per_minute - RESERVED:
+        return []
+    warm_up = WarmUp(issued=now, deadline=now + LONGEST_SECONDS, spent=lanes)
+    if not this.create_json(keys.WARM_UP, asdict(warm_up)):
+        return []
+    return [value(this, plan, warm_up, lane) for lane in range(lanes)]
+
+
+def value(this: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
+    """Return one trainer's parameters: which model to load, and of what shape and type a batch is."""
+    train = plan["dataset"]["train"]
+    return {
+        "run": this.name,
+        "lane": lane,
+        "deadline": warm_up.deadline,
+        "learning_rate": plan["learning_rate"],
+        "model_sha256": plan["model"]["sha256"],
+        "batch": {
+            name: {"shape": [plan["batch"], *train[name]["shape"][1:]], "dtype": stored_dtype(train[name]["dtype"]).str}
+            for name in ("x", "y")
+        },
+        "get": {"model": this.objects.presign_get(this.at(keys.INITIAL))},
+        "put": this.objects.presign_put(this.at(keys.warm_key(lane))),
+    }
+
+
+def find(this: Run) -> WarmUp | None:
+    """Return the warm-up's document, None where there is none."""
+    held = this.find_json(keys.WARM_UP)
+    return held and WarmUp(**held)
+
+
+def wait(this: Run, plan: Plan, now: Callable[[], float], sleep: Callable[[float], None]) -> WarmUp | None:
+    """Wait until every trainer is warm or the warm-up's time is over: a wave before that would start other ones."""
+    warm_up = find(this)
+    while warm_up and now() < warm_up.deadline and len(this.sizes(keys.WARM)) < plan["workers"]:
+        sleep(POLL_SECONDS)
+    return warm_up

@@ -1,0 +1,168 @@
+"""The warm-up: the planner's empty wave, what a trainer does with it, and how the reducer waits for it."""
+
+import hashlib
+import urllib.request
+
+import numpy as np
+import pytest
+
+from common import drive, pace, warm_up
+from common.errors import ModelError
+from common.model import Learner
+from common.run import Run
+from common.store import Objects
+
+from .conftest import keras_file, npz
+from .test_trainer import model_file
+
+STOCK = pace.Limits(60, 30)
+
+
+def put(url, body):
+    request = urllib.request.Request(url, body, {"If-None-Match": "*"}, method="PUT")
+    with urllib.request.urlopen(request) as answer:
+        return answer.status
+
+
+def place(value):
+    """Split off the URLs."""
+    return {name: item for name, item in value.items() if name not in ("get", "put")}
+
+
+def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
+    found = action("planner")({**given, "learning_rate": 0.5})
+    document = Run(Objects(s3.params), given["run"]).find_json("warm-up.json")
+    assert document == {"issued": document["issued"], "deadline": document["issued"] + 30, "spent": 3}
+    batch = {"x": {"shape": [9, 8, 8], "dtype": "|u1"}, "y": {"shape": [9], "dtype": "|u1"}}
+    assert [place(value) for value in found["value"]] == [
+        {
+            "run": given["run"],
+            "lane": lane,
+            "deadline": document["deadline"],
+            "learning_rate": 0.5,
+            "model_sha256": hashlib.sha256(keras_file()).hexdigest(),
+            "batch": batch,
+        }
+        for lane in range(3)
+    ]
+    assert action("planner")({"s3": given["s3"], "run": given["run"]})["value"] == []
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(26, 26), (27, 0)])
+def test_there_is_no_warm_up_where_the_minute_is_needed_for_the_first_wave(action, given, workers, expected):
+    assert len(action("planner")({**given, "workers": workers, "batch_size": 1})["value"]) == expected
+
+
+def test_wide_floats_are_announced_as_the_shards_hold_them(action, given, put):
+    arrays = {"x_train": np.zeros((30, 8, 8), ">f8"), "y_train": np.zeros(30, np.int64)}
+    arrays |= {"x_test": arrays["x_train"], "y_test": arrays["y_train"]}
+    value = action("planner")({**given, "dataset": put("data/wide.npz", npz(**arrays))})["value"][0]
+    assert value["batch"]["x"]["dtype"] == "<f4"
+
+
+@pytest.fixture
+def planned(action, given):
+    """Give a function that plans and splits a run and begins its warm-up at an hour of its own."""
+
+    def make(workers, now):
+        action("planner")({**given, "workers": workers, "batch_size": 1})
+        action("splitter")({"s3": given["s3"], "run": given["run"]})
+        this = Run(Objects(given["s3"]), given["run"])
+        this.objects.delete(this.at("warm-up.json"))
+        return this, warm_up.begin(this, this.plan(), STOCK, now)
+
+    return make
+
+
+class Clock:
+    """A clock that sleeping moves; after some sleeps the trainers are warm."""
+
+    def __init__(self, now, values, sleeps):
+        self.now, self.values, self.sleeps = now, values, sleeps
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.sleeps -= 1
+        if self.sleeps == 0:
+            for value in self.values:
+                put(value["put"], b"{}")
+
+
+def first_wave(this, clock):
+    """Take the run's first turn."""
+    turn = drive.Turn("me", None, [], None, clock.now + 300, STOCK, lambda: clock.now, clock.sleep)
+    return drive.take(this, this.plan(), turn)[0]
+
+
+def test_the_first_wave_waits_until_all_trainers_are_warm(planned):
+    this, values = planned(workers=3, now=6000.0)
+    wave = first_wave(this, Clock(6002.0, values, sleeps=7))
+    assert wave.issued == pytest.approx(6002.7)
+
+
+def test_the_first_wave_waits_no_longer_than_the_warm_up_may_last(planned):
+    this, _ = planned(workers=3, now=6000.0)
+    wave = first_wave(this, Clock(6002.0, [], sleeps=7))
+    assert wave.issued == pytest.approx(6030.0, abs=0.11)
+
+
+def test_the_warm_up_counts_against_the_minute(planned):
+    this, values = planned(workers=26, now=6000.0)
+    assert first_wave(this, Clock(6002.0, values, sleeps=1)).spent == 52
+
+
+class TestTrainer:
+    """What a trainer does with a slice of the warm-up."""
+
+    @pytest.fixture
+    def slices(self, s3, action, tmp_path):
+        """Give the trainer's main and a slice of a network with moments and seeds."""
+        objects = Objects(s3.params)
+        path = model_file(tmp_path)
+        this = Run(objects, "warm-" + hashlib.sha256(path.read_bytes()).hexdigest()[:12])
+        objects.create(this.at("initial.keras"), path.read_bytes())
+        objects.delete(this.at("warm-up/lane-00.json"))
+        return action("trainer"), path, this
+
+    def value(self, this, path, **changes):
+        array = {"name": "x", "shape": [90, 6, 6], "dtype": "|u1"}
+        labels = {"name": "y", "shape": [90], "dtype": "|u1"}
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        plan = {
+            "dataset": {"train": {"x": array, "y": labels}}, "model": {"sha256": sha256}, "batch": 16,
+            "learning_rate": None,
+        }  # fmt: skip
+        far = warm_up.WarmUp(0.0, 1e11, 1)
+        return {**warm_up.value(this, plan, far, 0), **changes}
+
+    def test_it_loads_and_traces_and_leaves_the_model_as_it_was(self, slices):
+        main, path, this = slices
+        answer = main(self.value(this, path))
+        assert answer == {"run": this.name, "lane": 0, "seconds": answer["seconds"]}
+        assert this.find_json("warm-up/lane-00.json") == answer
+        learners = main.__globals__["LEARNERS"]
+        assert learners.knows(hashlib.sha256(path.read_bytes()).hexdigest(), None)
+        # seed generators start anew with each load, and with each round
+        kept, fresh = (
+            {name: array.tolist() for name, array in learner.export_state().items() if not name.startswith("seed.")}
+            for learner in (learners._learner, Learner(path))
+        )
+        assert kept == fresh
+
+    def test_a_second_one_finds_it_done(self, slices):
+        main, path, this = slices
+        main(self.value(this, path))
+        first = main.__globals__["LEARNERS"]._learner
+        this.objects.delete(this.at("warm-up/lane-00.json"))
+        main(self.value(this, path))
+        assert main.__globals__["LEARNERS"]._learner is first
+
+    def test_one_that_was_queued_too_long_does_nothing(self, slices):
+        main, path, this = slices
+        assert main(self.value(this, path, deadline=4.0)) == {"late": True, "run": this.name, "lane": 0}
+        assert this.find_json("warm-up/lane-00.json") is None
+
+    def test_another_model_than_planned_is_refused(self, slices):
+        main, path, this = slices
+        with pytest.raises(ModelError, match="got a file of sha256"):
+            main(self.value(this, path, model_sha256="0" * 64))
