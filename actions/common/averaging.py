@@ -15,8 +15,8 @@ from common import state
 from common.errors import RunError
 from common.state import Entry
 
-CHUNK = 1 << 20  # elements: 8 MB of float64
-AHEAD = 32 << 20  # bytes read ahead, all lanes together: few requests for many small tensors
+CHUNK = 1 << 17  # elements: 1 MB of float64, which a processor's cache holds
+AHEAD = 1 << 19  # bytes of a lane read ahead: few reads for many small tensors
 HEADER = 1 << 16  # bytes: most headers fit, one read instead of two
 OPTIMIZER = "optimizer."  # how the names of the optimizer's tensors begin
 
@@ -45,12 +45,14 @@ class Lane:
         size = entry.dtype.itemsize
         return np.frombuffer(self._span(entry.begin + first * size, entry.begin + last * size), entry.dtype)
 
-    def _span(self, begin: int, end: int) -> bytes:
+    def _span(self, begin: int, end: int) -> memoryview:
         if begin < self._begin:  # a variance looks back at its mean: not worth losing what was read ahead
-            return self._read(begin, end)
-        if end > self._begin + len(self._held):
-            self._begin, self._held = begin, self._read(begin, max(end, begin + self._ahead))
-        return self._held[begin - self._begin : end - self._begin]
+            return memoryview(self._read(begin, end))
+        if end > (held := self._begin + len(self._held)):
+            rest = self._held[begin - self._begin :]
+            after = max(begin, held)
+            self._begin, self._held = begin, rest + self._read(after, max(end, after + self._ahead))
+        return memoryview(self._held)[begin - self._begin : end - self._begin]
 
 
 def check(lanes: Sequence[Lane], weights: Sequence[float]) -> None:
@@ -85,8 +87,9 @@ def mean(values: Iterable[Chunk], weights: Sequence[float]) -> Chunk:
     """Return sum(w x) / sum(w): divided last, so that one lane gives itself back exactly."""
     total: Chunk = np.zeros(1)
     for value, weight in zip(values, weights, strict=True):
-        total = total + weight * value.astype(np.float64)
-    return total / sum(weights)
+        term = np.multiply(value, weight, dtype=np.float64)
+        total = np.add(total, term, out=term)
+    return np.divide(total, sum(weights), out=total)
 
 
 def total_variance(variances: Sequence[Chunk], means: Sequence[Chunk], weights: Sequence[float]) -> Chunk:
@@ -154,11 +157,12 @@ def merged(
 
 def parts(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
     """Yield the same bytes in parts of `size` or more, but for the last."""
-    held: list[bytes] = []
+    held, length = [], 0
     for piece in pieces:
         held.append(piece)
-        if sum(map(len, held)) >= size:
+        length += len(piece)
+        if length >= size:
             yield b"".join(held)
-            held = []
+            held, length = [], 0
     if held:
         yield b"".join(held)

@@ -13,8 +13,7 @@ from common.ledger import Slice
 from common.plan import Plan, schedule
 from common.run import Run
 from common.store import PART_BYTES
-
-AHEAD_START = 4 << 20  # bytes, of each state that a round started from
+from common.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ def pending(plan: Plan, found: Round) -> list[Slice]:
 
 def close(this: Run, plan: Plan, found: Round) -> None:
     """Average the lanes of a whole round into the next round's start; written last, that object closes the round."""
-    ahead = averaging.AHEAD // plan["workers"]
-    lanes = [reader(this, keys.state_key(found.number, *at), ahead) for at in found.steps.items()]
+    lanes = [streamed(this, keys.state_key(found.number, *at)) for at in found.steps.items()]
     weights = lane_weights(plan, lanes)
     metadata = {"round": str(found.number + 1), "lanes": json.dumps(summary(lanes, weights))}
     pieces = averaging.merged(lanes, weights, metadata, outer(this, plan, found), fresh(this, plan, found))
@@ -85,13 +83,18 @@ def fresh(this: Run, plan: Plan, found: Round) -> Lane | None:
 
 def starting(this: Run, number: int) -> Lane:
     """Return the state that a round's lanes started from; of the first round, as lane 0 saved it."""
-    return reader(this, keys.model_key(number) if number else keys.state_key(0, 0, 0), AHEAD_START)
+    return streamed(this, keys.model_key(number) if number else keys.state_key(0, 0, 0))
 
 
-def reader(this: Run, key: str, ahead: int = averaging.HEADER) -> Lane:
-    """Open a state of the run for reads by range."""
+def streamed(this: Run, key: str) -> Lane:
+    """Open a state of the run to read it all, in order."""
+    return Lane(Stream(this.objects, this.at(key)).read, averaging.AHEAD)
+
+
+def reader(this: Run, key: str) -> Lane:
+    """Open a state of the run for its header, or for a part of it."""
     at = this.at(key)
-    return Lane(lambda begin, end: this.objects.read(at, begin, end), ahead)
+    return Lane(lambda begin, end: this.objects.read(at, begin, end), averaging.HEADER)
 
 
 def lane_weights(plan: Plan, lanes: Sequence[Lane]) -> list[float]:

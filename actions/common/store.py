@@ -4,7 +4,8 @@ Used by every action that holds S3 keys; trainers hold none and never import thi
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -19,6 +20,8 @@ from common.errors import ParameterError, StoreError
 
 URL_SECONDS = 900  # a presigned URL must not outlive its wave by much: activation records keep it
 PART_BYTES = 8 << 20  # S3 refuses multipart parts below 5 MiB
+UPLOADS = 1  # parts on their way while the next one is made: their memory is the reducer's
+CONNECTIONS = 32  # at once: 28 lanes, two states before them, UPLOADS
 CONNECTION = ("endpoint", "region", "bucket", "access_key", "secret_key")
 EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 ABSENT = ("NoSuchKey", "404", "NotFound")
@@ -35,7 +38,7 @@ class Location:
         return f"s3://{self.bucket}/{self.key}"
 
 
-@cache  # a client costs a third of a second, a warm container keeps it
+@cache  # a client costs more than a tenth of a second, a warm container keeps it
 def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any:
     """Return an S3 client; signature v4 and path addressing, which every S3-compatible server takes."""
     return boto3.client(
@@ -50,6 +53,7 @@ def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any
             retries={"max_attempts": 5, "mode": "standard"},
             connect_timeout=10,
             read_timeout=60,
+            max_pool_connections=CONNECTIONS,
         ),
     )
 
@@ -101,8 +105,15 @@ class Objects:
         """Return bytes begin..end (end not included; None: to the end)."""
         if end is not None and end <= begin:
             return b""
+        try:
+            return cast(bytes, self.open(at, begin, end).read())
+        except BotoCoreError as error:
+            raise StoreError(sentence(at, error)) from error
+
+    def open(self, at: Location, begin: int = 0, end: int | None = None) -> Any:
+        """Return bytes begin..end as a file to read from."""
         span = {"Range": f"bytes={begin}-{'' if end is None else end - 1}"} if begin or end is not None else {}
-        return cast(bytes, self._call("get_object", at, **span)["Body"].read())
+        return self._call("get_object", at, **span)["Body"]
 
     def find(self, at: Location) -> bytes | None:
         """Return a whole object, or None where there is none."""
@@ -127,15 +138,14 @@ class Objects:
     def create_from(self, at: Location, parts: Iterator[bytes]) -> bool:
         """Like create, streaming: `parts` are at least PART_BYTES long but for the last."""
         first = next(parts, b"")
-        second = next(parts, None)
-        if second is None:
+        if len(first) < PART_BYTES:
             return self.create(at, first)
+        every = chain([first], parts)
+        del first  # or its memory is held until the last part is sent
         upload = self._call("create_multipart_upload", at)["UploadId"]
         written = False
         try:
-            done = [
-                self._part(at, upload, number, body) for number, body in enumerate(chain([first, second], parts), 1)
-            ]
+            done = self._send(at, upload, every)
             written = self._once(at, lambda: self._complete(at, upload, done))
         finally:
             if not written:
@@ -174,6 +184,16 @@ class Objects:
     def _presign(self, method: str, at: Location, **extra: str) -> str:
         where = {"Bucket": at.bucket, "Key": at.key, **extra}
         return str(self.client.generate_presigned_url(method, Params=where, ExpiresIn=URL_SECONDS))
+
+    def _send(self, at: Location, upload: str, parts: Iterable[bytes]) -> list[dict[str, Any]]:
+        """Upload parts, UPLOADS at a time while the next one is made."""
+        sent: list[Future[dict[str, Any]]] = []
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            for number, body in enumerate(parts, 1):
+                if number > UPLOADS:
+                    sent[-UPLOADS].result()
+                sent.append(pool.submit(self._part, at, upload, number, body))
+            return [part.result() for part in sent]
 
     def _part(self, at: Location, upload: str, number: int, body: bytes) -> dict[str, Any]:
         answer = self._call("upload_part", at, UploadId=upload, PartNumber=number, Body=body)
