@@ -23,6 +23,7 @@ class Case:
     jobs: int = 1  # started at once
     stock: bool = False  # limits as OpenWhisk has them; else raised
     curve: bool = False  # judge each epoch or round, too
+    pairs: int = 1000  # at most; what no goal hangs on is measured less often
 
     @property
     def workers(self) -> int:
@@ -39,7 +40,8 @@ class Row:
     other: str | None
     what: str  # a field of a measurement
     goal: float
-    difference: bool = False  # of the means, at least the goal; else the median of the pairs' ratios, at most the goal
+    difference: bool = False  # of the means, in place of the median of the pairs' ratios
+    least: bool = False  # the goal is the least, not the most
 
 
 # the schedule that is as accurate as one worker's eight epochs at batch 32, its best: schedule.md
@@ -52,16 +54,16 @@ CASES = (
     Case("ours, 1 epoch", "pipeline", "mnist", 1),
     Case("single, 4 epochs", "single", "mnist", 4),
     Case("ours, 4 epochs", "pipeline", "mnist", 4),
-    Case("one shot, 4 epochs", "pipeline", "mnist", 4, ONE_SHOT),
+    Case("one shot, 4 epochs", "pipeline", "mnist", 4, ONE_SHOT, pairs=2),
     Case("single, to accuracy", "single", "cifar10", 8, batch=32, curve=True),
     Case("ours, to accuracy", "pipeline", "cifar10", 8, PARITY, curve=True),
-    Case("one shot, to accuracy", "pipeline", "cifar10", 8, ONE_SHOT, curve=True),
-    Case("K-averaging with reset, to accuracy", "pipeline", "cifar10", 8, RESET, curve=True),
+    Case("one shot, to accuracy", "pipeline", "cifar10", 8, ONE_SHOT, curve=True, pairs=3),
+    Case("K-averaging with reset, to accuracy", "pipeline", "cifar10", 8, RESET, curve=True, pairs=3),
     Case("bare, no quota", "bare", "cifar10", 8, batch=32, quota=None),
     Case("ours, no quota", "pipeline", "cifar10", 8, PARITY, quota=None),
     Case("four bare at once", "bare", "mnist", 1, quota=None, jobs=4),
     Case("four of ours at once", "pipeline", "mnist", 1, {"workers": 1, "rounds": 1}, quota=None, jobs=4),
-    *(Case(f"ours, K = {k}", "pipeline", "mnist", 4, {"workers": k}) for k in (1, 2, 8)),
+    *(Case(f"ours, K = {k}", "pipeline", "mnist", 4, {"workers": k}, pairs=2) for k in (1, 2, 8)),
     Case("single, stock limits", "single", "mnist", 1, stock=True),
     Case("ours, stock limits", "pipeline", "mnist", 1, stock=True),
 )
@@ -72,9 +74,19 @@ ROWS = (
     Row("peak private memory of a function", "ours, 1 epoch", "single, 1 epoch", "memory", 0.33),
     Row("GB-seconds, 1 epoch", "ours, 1 epoch", "single, 1 epoch", "gb_seconds", 0.50),
     Row("GB-seconds, 4 epochs", "ours, 4 epochs", "single, 4 epochs", "gb_seconds", 0.50),
-    Row("accuracy on CIFAR-10", "ours, to accuracy", "single, to accuracy", "accuracy", 0.0, difference=True),
+    Row(
+        "accuracy on CIFAR-10", "ours, to accuracy", "single, to accuracy", "accuracy", 0.0, difference=True, least=True
+    ),
     Row("its time", "ours, to accuracy", "single, to accuracy", "seconds", 0.42),
-    Row("accuracy of one shot", "one shot, to accuracy", "single, to accuracy", "accuracy", 0.0, difference=True),
+    Row(
+        "accuracy of one shot",
+        "one shot, to accuracy",
+        "single, to accuracy",
+        "accuracy",
+        0.0,
+        difference=True,
+        least=True,
+    ),
     Row(
         "accuracy of K-averaging with reset",
         "K-averaging with reset, to accuracy",
@@ -82,11 +94,20 @@ ROWS = (
         "accuracy",
         0.0,
         difference=True,
+        least=True,
     ),
     Row("time to accuracy, no quota", "ours, no quota", "bare, no quota", "seconds", 0.60),
     Row("overhead of a wave, seconds", "ours, 4 epochs", None, "wave_overhead", 0.3),
-    Row("overhead of a trainer, seconds", "ours, no quota", None, "trainer_overhead", 0.5),
+    Row(
+        "prewarmed trainer: invocation to first step, less the first trace, seconds",
+        "ours, no quota",
+        None,
+        "first_step",
+        0.5,
+    ),
+    Row("warm trainer: invocation to first step, seconds", "ours, no quota", None, "warm_step", 0.1),
     Row("four jobs at once", "four of ours at once", "four bare at once", "seconds", 0.70),
+    Row("failures at stock limits: the single action", "single, stock limits", None, "failures", 1, least=True),
     Row("failures at stock limits: ours", "ours, stock limits", None, "failures", 0),
 )
 

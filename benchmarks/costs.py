@@ -50,22 +50,38 @@ def handed(record: Record) -> int:
     return int(record["start"] - (annotation(record, "waitTime") or 0))
 
 
-def starts(records: Iterable[Record]) -> list[float]:
-    """Return each trainer's seconds that were not spent on training: wait, start, reads, the state's way back."""
-    found = []
-    for record in records:
-        spent = record["response"]["result"].get("train_seconds") if record["name"] == "trainer" else None
-        if spent is not None:
-            found.append((record["start"] + record["duration"] - handed(record)) / 1000 - spent)
-    return found
+def first_steps(records: Iterable[Record]) -> list[float]:
+    """Return the seconds from a cold trainer's invocation until its graph is traced, less the trace: of the warm-up."""
+    return [ready(record) - trace for record, trace in told(records, "trace_seconds")]
+
+
+def ready(record: Record) -> float:
+    """Return the seconds from the invocation to the end: wait, start, run."""
+    return float((record["start"] + record["duration"] - handed(record)) / 1000)
+
+
+def warm_steps(records: Iterable[Record]) -> list[float]:
+    """Return the seconds from a warm trainer's invocation to its first step."""
+    started = told((record for record in records if annotation(record, "initTime") is None), "start_seconds")
+    return [(record["start"] - handed(record)) / 1000 + seconds for record, seconds in started]
+
+
+def told(records: Iterable[Record], what: str) -> list[tuple[Record, float]]:
+    """Return the trainers that say so much of themselves, with what they say."""
+    trainers = [(record, record["response"]["result"]) for record in records if record["name"] == "trainer"]
+    return [(record, result[what]) for record, result in trainers if what in result]
 
 
 def summary(records: Sequence[Record]) -> dict[str, Any]:
     """Return everything that a measurement keeps of its records."""
-    overheads, slow = wave_overheads(records), starts(records)
+    medians = {"wave_overhead": wave_overheads, "first_step": first_steps, "warm_step": warm_steps}
     return {
         "gb_seconds": round(gb_seconds(records), 3),
         "activations": len(ran(records)),
-        "wave_overhead": round(statistics.median(overheads), 3) if overheads else None,
-        "trainer_overhead": round(statistics.median(slow), 3) if slow else None,
+        **{name: median(measure(records)) for name, measure in medians.items()},
     }
+
+
+def median(each: Sequence[float]) -> float | None:
+    """Return the middle, None of nothing."""
+    return round(statistics.median(each), 3) if each else None

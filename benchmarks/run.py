@@ -75,7 +75,7 @@ def perform(cases: Sequence[Case], pairs: int, results: Path, start: str, quick:
     files, stage = Files(work / "files", quick), Stage(work / "platforms", start == "prewarmed")
     todo = [(case, pair) for pair in range(1, pairs + 1) for case in cases]
     for number, (case, pair) in enumerate(todo, 1):
-        if pair in read(lines, start).get(case.name, {}):
+        if pair > case.pairs or pair in read(lines, start).get(case.name, {}):
             continue
         title = f"{number} of {len(todo)}: {case.name}, pair {pair}"
         with console.status(f"{title} ..."):

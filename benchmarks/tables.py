@@ -29,10 +29,11 @@ def judged(row: Row, known: Measurements) -> dict[str, Any]:
         return {**base, "value": None, "spread": None, "met": None}
     if row.difference:
         each = [ours[pair] - other[pair] for pair in pairs]
-        value, met = statistics.mean(each), statistics.mean(each) >= row.goal
+        value = statistics.mean(each)
     else:
         each = [ours[pair] / other[pair] if row.other else ours[pair] for pair in pairs]
-        value, met = statistics.median(each), statistics.median(each) <= row.goal
+        value = statistics.median(each)
+    met = value >= row.goal if row.least else value <= row.goal
     return {**base, "value": round(value, 4), "spread": [round(min(each), 4), round(max(each), 4)], "met": met}
 
 

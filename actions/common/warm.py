@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,18 @@ class Learners:
         self._key, self._trained = (sha256, learning_rate), False
         return self._learner
 
-    def prepare(self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any]) -> None:
+    def prepare(self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any]) -> float:
         """Load a learner unless it is known, and take a step on zeros to trace its graph; its state stays the file's.
 
-        `batch` holds shape `(examples, ...)` and dtype of x and y.
+        `batch` holds shape `(examples, ...)` and dtype of x and y. Returns the seconds of the trace.
         """
         if self.knows(sha256, learning_rate):
-            return
+            return 0.0
         learner = self.load(url, sha256, learning_rate)
         initial = learner.export_state()
         x, y = (np.zeros(batch[name]["shape"], batch[name]["dtype"]) for name in ("x", "y"))
+        began = time.monotonic()
         learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
+        traced = time.monotonic() - began
         learner.import_state(initial)
+        return traced

@@ -29,8 +29,9 @@ def warm_up(params: dict[str, Any]) -> dict[str, Any]:
     place = {"run": params["run"], "lane": params["lane"]}
     if began > params["deadline"] - MARGIN_SECONDS:
         return {"late": True, **place}
-    LEARNERS.prepare(params["get"]["model"], params["model_sha256"], params["learning_rate"], params["batch"])
-    spent = {**place, "seconds": time.time() - began}
+    which = (params["get"]["model"], params["model_sha256"], params["learning_rate"])
+    traced = LEARNERS.prepare(*which, params["batch"])
+    spent = {**place, "seconds": time.time() - began, "trace_seconds": traced}
     transfer.put_json(params["put"], spent)
     return spent
 
@@ -49,8 +50,11 @@ def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:
         known = LEARNERS.knows(params["model_sha256"], params["learning_rate"])
         learner, progress = start(params)
         before = progress.seconds
-        step = train(params, learner, progress, deadline, lambda: (time.time() - began, peak.bytes))
-    spent = {"seconds": time.time() - began, "train_seconds": progress.seconds - before}
+        data = SHARDS.open(params["shard"], {name: params["get"][name] for name in ("x", "y")})
+        lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
+        started = time.time() - began
+        step = train(params, lane, data, deadline, lambda: (time.time() - began, peak.bytes))
+    spent = {"seconds": time.time() - began, "start_seconds": started, "train_seconds": progress.seconds - before}
     return {**place, "step": step, **spent, "memory": peak.bytes, "warm": known}
 
 
@@ -68,11 +72,9 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     return learner, progress
 
 
-def train(params: dict[str, Any], learner: Learner, progress: Progress, deadline: float, measure: Any) -> int:
+def train(params: dict[str, Any], lane: Lane, data: dict[str, Any], deadline: float, measure: Any) -> int:
     """Train to the last offered step that can be reached in time; return the last saved one."""
-    get, urls = params["get"], dict(params["put"])
-    data = SHARDS.open(params["shard"], {"x": get["x"], "y": get["y"]})
-    lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
+    get, urls, learner, progress = params["get"], dict(params["put"]), lane.learner, lane.progress
     earlier, memory = progress.activation_seconds, progress.memory
 
     def save() -> None:

@@ -93,8 +93,9 @@ def lanes(s3, action, tmp_path_factory):
 
 def measured(answer):
     """Split off what differs from run to run."""
-    noise = {name: answer.pop(name) for name in ("seconds", "train_seconds", "memory", "warm")}
-    assert noise["seconds"] >= noise["train_seconds"] > 0
+    noise = {name: answer.pop(name) for name in ("seconds", "start_seconds", "train_seconds", "memory", "warm")}
+    assert noise["seconds"] >= noise["start_seconds"] + noise["train_seconds"]
+    assert min(noise["start_seconds"], noise["train_seconds"]) > 0
     assert 100 << 20 < noise["memory"] < 4 << 30
     return answer
 

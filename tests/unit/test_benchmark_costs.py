@@ -4,8 +4,9 @@ import pytest
 from benchmarks import costs
 
 
-def record(name, start, duration, memory, kind="python:3.11", wait=0, result=None):
+def record(name, start, duration, memory, kind="python:3.11", wait=0, result=None, init=None):
     annotations = {"kind": kind, "limits": {"memory": memory, "timeout": 60000, "logs": 10}, "waitTime": wait}
+    annotations |= {"initTime": init} if init else {}
     return {
         "name": name,
         "start": start,
@@ -43,15 +44,22 @@ def test_a_waves_overhead_is_what_its_longest_trainer_leaves_until_the_next():
     assert costs.wave_overheads(WAVES) == [pytest.approx(0.3)]
 
 
+def test_a_warm_trainers_first_step():
+    warm = record("trainer", 1_000, 4_000, 512, wait=30, result={"wave": 1, "start_seconds": 0.05})
+    cold = record("trainer", 1_000, 4_000, 512, wait=30, result={"wave": 0, "start_seconds": 0.9}, init=60)
+    assert costs.warm_steps([warm, cold]) == [pytest.approx(0.08)]
+
+
+def test_a_cold_trainers_first_step_is_the_warm_ups_less_its_trace():
+    cold = record("trainer", 1_000, 1_500, 512, wait=30, result={"trace_seconds": 0.6}, init=60)
+    assert costs.first_steps([cold, *WAVES]) == [pytest.approx(0.93)]
+
+
 def test_a_record_of_everything():
     assert costs.summary(WAVES) == {
         "gb_seconds": 6.812,
         "activations": 5,
         "wave_overhead": 0.3,
-        "trainer_overhead": 0.7,  # of 0.6, 2.15, 0.7 and 0.7
+        "first_step": None,
+        "warm_step": None,
     }
-
-
-def test_a_trainer_that_came_too_late_has_trained_nothing():
-    late = record("trainer", 0, 20, 512, result={"late": True, "wave": 0})
-    assert costs.starts([late]) == []

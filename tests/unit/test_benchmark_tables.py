@@ -27,7 +27,7 @@ def test_a_ratio_is_the_median_over_the_pairs_that_both_have():
 
 
 def test_a_difference_is_of_the_means_and_must_reach_its_goal():
-    row = Row("accuracy", "ours", "single", "accuracy", 0.0, difference=True)
+    row = Row("accuracy", "ours", "single", "accuracy", 0.0, difference=True, least=True)
     assert tables.judged(row, KNOWN) == {
         "title": "accuracy", "ours": "ours", "other": "single", "goal": 0.0, "pairs": 2,
         "value": -0.005, "spread": [-0.02, 0.01], "met": False,
