@@ -31,12 +31,12 @@ ROWS = (
 )
 NOTES = f"""
 Lithops: its OpenWhisk backend and its S3 storage on the same localwhisk and versitygw, in a blackbox image with
-the same TensorFlow, which its proxy imports at the start as ours does; Keras `fit` in every call, by the network that
-ours gets. {stage.WORKERS} workers, {stage.ROUNDS} rounds of `map_reduce`, local batch {stage.BATCH}, {THEIRS.epochs}
-epochs in all: what ours does for this case; {stage.MEMORY} MB a function. In Lithops' favour: the clock starts when its client
-is imported and its action deployed, the client that splits the data set has no quota, statuses are listed every
-{stage.POLL_SECONDS} s (its default is 2 s), and nothing is cleaned up meanwhile. A proxy ends TLS before localwhisk:
-Lithops' client knows no plain http.
+the same TensorFlow, which its proxy imports at the start as ours does; Keras `fit` in every call. What ours does for
+this case: {stage.WORKERS} workers, {stage.ROUNDS} rounds (of `map_reduce`), local batch {stage.BATCH}, {THEIRS.epochs}
+epochs in all, {stage.MEMORY} MB a function. In Lithops' favour: the clock starts when its client is imported and its
+action deployed, the client that splits the data set has no quota, and nothing is cleaned up meanwhile. It lists its
+statuses every {stage.POLL_SECONDS} s; its default is 2 s. A proxy ends TLS before localwhisk: Lithops' client knows no
+plain http.
 """
 console = Console(highlight=False)
 

@@ -22,10 +22,11 @@ Task = dict[str, Any]
 PATIENCE = 0.1  # seconds between two looks at the result; Lithops' default is 1
 
 
-def train(lane: int, turn: int, weights: Weights | None, task: Task, storage: Any) -> Weights:
+def train(lane: int, turn: int, weights: Weights | None, task: Task) -> Weights:
     """Train one part of a lane's data for one pass; return the weights."""
     import keras
 
+    storage = lithops.Storage()  # its own: see read_model
     keras.utils.set_random_seed(1000 * task["seed"] + 10 * turn + lane)
     model = read_model(weights, task, storage)
     with np.load(read(storage, task, part(task, lane, turn))) as arrays:
@@ -39,8 +40,9 @@ def average(results: list[Weights]) -> Weights:
     return [np.mean(arrays, axis=0) for arrays in zip(*results, strict=True)]
 
 
-def evaluate(weights: Weights, task: Task, storage: Any) -> dict[str, float]:
+def evaluate(weights: Weights, task: Task) -> dict[str, float]:
     """Return loss and metrics on the test set."""
+    storage = lithops.Storage()
     model = read_model(weights, task, storage)
     with np.load(read(storage, task, task["data"])) as arrays:
         scores: dict[str, float] = model.evaluate(arrays["x_test"], arrays["y_test"], verbose=0, return_dict=True)
@@ -48,7 +50,11 @@ def evaluate(weights: Weights, task: Task, storage: Any) -> dict[str, float]:
 
 
 def read_model(weights: Weights | None, task: Task, storage: Any) -> Any:
-    """Return the compiled network with these weights, or with its own."""
+    """Return the compiled network with these weights, or with its own.
+
+    The storage that Lithops hands to a function shares its open connection with the process that forked it, which
+    reports the call's start at the same moment: now and then each took the other's answer, and the network came empty.
+    """
     import keras
 
     with tempfile.TemporaryDirectory() as folder:
