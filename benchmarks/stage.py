@@ -85,7 +85,9 @@ class Stage:
         runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), self._stems(case))))
         # As much as the case needs: with more, replacements of taken stem cells would import TensorFlow meanwhile.
         # Stem cells leave room for one action of the greatest memory.
-        room = SINGLE_MEMORY + sum(memory * count for cells in self._needed(case).values() for memory, count in cells.items())
+        room = SINGLE_MEMORY + sum(
+            memory * count for cells in self._needed(case).values() for memory, count in cells.items()
+        )
         return [
             *("--user-memory", str(room), "--max-memory", str(SINGLE_MEMORY), "--max-timeout", str(TIMEOUT)),
             *("--invocations-per-minute", "100000", "--concurrent", "1000", "--runtimes", str(runtimes)),
@@ -115,7 +117,9 @@ class Stage:
                 raise StageError(f"platform: {count} prewarmed containers did not come to rest in {PREWARM_SECONDS} s")
 
 
-def with_stem_cells(runtimes: dict[str, dict[str, list[dict[str, object]]]], stems: dict[str, dict[int, int]]) -> object:
+def with_stem_cells(
+    runtimes: dict[str, dict[str, list[dict[str, object]]]], stems: dict[str, dict[int, int]]
+) -> object:
     """Return a runtimes manifest with these stem cells and no others: {kind: {MB: count}}."""
     for entry in (entry for family in runtimes["runtimes"].values() for entry in family):
         cells = stems.get(str(entry["kind"]), {})

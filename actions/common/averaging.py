@@ -15,8 +15,8 @@ from common import state
 from common.errors import RunError
 from common.state import Entry
 
-CHUNK = 1 << 17  # elements: 1 MB of float64, which a processor's cache holds
-AHEAD = 1 << 19  # bytes of a lane read ahead: few reads for many small tensors
+CHUNK = 1 << 16  # elements: half a megabyte of float64, which a processor's cache holds
+AHEAD = 1 << 18  # bytes of a lane read ahead: few reads for many small tensors
 HEADER = 1 << 16  # bytes: most headers fit, one read instead of two
 OPTIMIZER = "optimizer."  # how the names of the optimizer's tensors begin
 
