@@ -57,7 +57,7 @@ def test_secrets_are_inputs_of_the_actions_that_need_them_alone():
     assert not any(held.get("inputs") for held in PACKAGES.values())
     with_keys = {name.removeprefix("dl/") for name, action in ACTIONS.items() if "s3" in action.get("inputs", {})}
     assert with_keys == {"planner", "splitter", "reducer", "evaluator", "status"}
-    assert [name for name, action in ACTIONS.items() if "$composer" in action.get("inputs", {})] == ["dl-pipeline", "dl/wave-map"]
+    assert [name for name, action in ACTIONS.items() if "$composer" in action.get("inputs", {})] == ["dl/wave-map"]
     with_api_key = [name for name, action in ACTIONS.items() if action["annotations"].get("provide-api-key")]
     assert with_api_key == ["dl-pipeline", "dl/wave-map"]
 
