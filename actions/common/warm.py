@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from common import transfer
 from common.errors import ModelError
+from common.lane import MARGIN_SECONDS
 from common.model import Learner
 
 
@@ -91,3 +92,15 @@ class Learners:
         traced = time.monotonic() - began
         learner.import_state(initial)
         return traced
+
+    def warm_up(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Do a slice of the warm-up, and say so in the store."""
+        began = time.time()
+        place = {"run": params["run"], "lane": params["lane"]}
+        if began > params["deadline"] - MARGIN_SECONDS:
+            return {"late": True, **place}
+        which = (params["get"]["model"], params["model_sha256"], params["learning_rate"])
+        traced = self.prepare(*which, params["batch"])
+        spent = {**place, "seconds": time.time() - began, "trace_seconds": traced}
+        transfer.put_json(params["put"], spent)
+        return spent

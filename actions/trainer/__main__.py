@@ -20,20 +20,7 @@ EXPECTED = (*PLACE, "deadline", "schedule", "model_sha256", "learning_rate", "mi
 
 def main(params: dict[str, Any]) -> dict[str, Any]:
     """Do a slice, one element of a wave as the reducer makes it, or of the warm-up as the planner does."""
-    return warm_up(params) if "batch" in params else slice_of_round(params)
-
-
-def warm_up(params: dict[str, Any]) -> dict[str, Any]:
-    """Load and trace the model that the next slices will train."""
-    began = time.time()
-    place = {"run": params["run"], "lane": params["lane"]}
-    if began > params["deadline"] - MARGIN_SECONDS:
-        return {"late": True, **place}
-    which = (params["get"]["model"], params["model_sha256"], params["learning_rate"])
-    traced = LEARNERS.prepare(*which, params["batch"])
-    spent = {**place, "seconds": time.time() - began, "trace_seconds": traced}
-    transfer.put_json(params["put"], spent)
-    return spent
+    return LEARNERS.warm_up(params) if "batch" in params else slice_of_round(params)
 
 
 def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:
