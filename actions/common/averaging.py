@@ -1,7 +1,7 @@
 """The weighted average of the lanes' model states, streamed by ranges; used by the reducer.
 
-Memory does not grow with the model or with the number of lanes: one chunk of one tensor is in memory at a time,
-summed in float64. What happens to a tensor is said by its rule in the state's metadata (common/state.py).
+Memory does not grow with the model: one chunk of one tensor is summed at a time, in float64, and of each lane no more
+is held than what is read ahead. What happens to a tensor is said by its rule in the state's metadata (common/state.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
