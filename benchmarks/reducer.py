@@ -31,6 +31,7 @@ from services import ROOT, ServiceError
 
 RESULTS = Path(__file__).parent
 WORK = ROOT / ".local" / "bench" / "reducer"
+WATCH_SECONDS = 0.02
 MEMORY = 256  # MB, the reducer's limit: room for one container
 MOMENTA = (0.0, 0.3)
 BLOCK = 1 << 20  # bytes, of the plain reader
@@ -77,7 +78,7 @@ def started() -> Iterator[Platform]:
 def perform(sizes: Sequence[int], workers: Sequence[int], repeat: int, path: Path) -> None:
     """Measure what is missing; forms and numbers of lanes alternate."""
     done = {(line["repeat"], *case(line)) for line in read(path)}
-    with started() as platform, Watch(platform.state / "localwhisk" / "containers", None) as watch:
+    with started() as platform, Watch(platform.state / "localwhisk" / "containers", None, WATCH_SECONDS) as watch:
         client = Client(platform.environment())
         for size in sizes:
             wanted = product(range(1, repeat + 1), [size], workers, MOMENTA)

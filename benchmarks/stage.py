@@ -21,6 +21,7 @@ from services import ROOT, Bucket
 KIND, SMALL_KIND = "python:3.11-tensorflow", "python:3.11-dl"
 TRAINER_MEMORY, SMALL_MEMORY, CONDUCTOR_MEMORY = 512, 256, 128  # MB, as the manifest has them
 PREWARM_SECONDS = 300
+WATCH_SECONDS = 0.1  # twenty looks more a second took a twelfth of a core from what they looked at
 TIMEOUT = 3_600_000  # ms
 STOCK_TIMEOUT = 300_000
 STOCK_FLAGS = ("--user-memory", "1024")
@@ -57,7 +58,7 @@ class Stage:
             running = Running(
                 Client(platform.environment()),
                 platform.bucket(),
-                Watch(platform.state / "localwhisk" / "containers", case.quota),
+                Watch(platform.state / "localwhisk" / "containers", case.quota, WATCH_SECONDS),
             )
             with running.watch:
                 self._prepare(name, platform, running, case.stock)

@@ -12,16 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-INTERVAL_SECONDS = 0.02
 PERIOD_US = 100_000
 QUIET_SECONDS = 0.05  # of CPU that all of them together may use in one second and still count as waiting
 
 
 class Watch:
-    """Looks at a localwhisk's containers until the block ends."""
+    """Looks at a localwhisk's containers, every `interval` seconds, until the block ends."""
 
-    def __init__(self, containers: Path, quota: float | None) -> None:
-        self._containers, self._quota = containers, quota
+    def __init__(self, containers: Path, quota: float | None, interval: float) -> None:
+        self._containers, self._quota, self._interval = containers, quota, interval
         self._known: dict[str, Group] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -63,7 +62,7 @@ class Watch:
 
     def _run(self) -> None:
         try:
-            while not self._ended.wait(INTERVAL_SECONDS):
+            while not self._ended.wait(self._interval):
                 for note in self._containers.glob("*/process.json"):
                     self._look(note)
         except Exception as error:  # noqa: BLE001 - a thread's end would pass unseen, and with it the memory

@@ -20,7 +20,7 @@ from benchmarks.client import Client
 from benchmarks.lithops import environment
 from benchmarks.lithops.front import front
 from benchmarks.measure import RECORDS_SECONDS, Measurement, empty
-from benchmarks.stage import RUNTIMES, StageError, with_stem_cells
+from benchmarks.stage import RUNTIMES, WATCH_SECONDS, StageError, with_stem_cells
 from benchmarks.watch import Watch
 from local_platform import Platform
 from services import Bucket
@@ -103,7 +103,7 @@ class Stage:
         try:
             settings = self._platform.environment()
             containers = self._platform.state / "localwhisk" / "containers"
-            with front(settings["APIHOST"]) as address, Watch(containers, QUOTA) as watch:
+            with front(settings["APIHOST"]) as address, Watch(containers, QUOTA, WATCH_SECONDS) as watch:
                 yield Running(Client(settings), self._platform.bucket(), watch, lithops_config(settings, address))
         finally:
             self._platform.stop()
