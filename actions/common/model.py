@@ -32,7 +32,7 @@ tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 tf.config.experimental.enable_op_determinism()
 
-# What TensorFlow's import made stays: a search of its 300 000 objects for garbage takes 0.15 s, and loading asks for one.
+# What TensorFlow's import made stays: 300 000 objects, 0.15 s in each search for garbage, and each load asks for one.
 gc.freeze()
 
 

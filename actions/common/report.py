@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from string import Template
 from typing import Any
 
-from common import ledger, rounds
+from common import ledger, rounds, warm_up
 from common import run as keys
 from common.ledger import Wave
 from common.plan import Plan
@@ -49,6 +49,7 @@ def facts(this: Run, plan: Plan, began: float, memory: int) -> dict[str, Any]:
     with ThreadPoolExecutor(READERS) as pool:
         summaries = list(pool.map(lambda number: rounds.summaries(this, number + 1), range(plan["rounds"])))
         waves = [wave for wave in pool.map(lambda n: ledger.find(this, n), range(len(this.sizes("waves/")))) if wave]
+    warmed = warm_up.find(this)
     now = time.time()
     phases = {"split": split["seconds"], "train": began - waves[0].issued, "evaluate": now - began}
     return {
@@ -56,7 +57,7 @@ def facts(this: Run, plan: Plan, began: float, memory: int) -> dict[str, Any]:
         "passes": plan["epochs"],  # trained: more, where parity was asked too
         "rounds": history(summaries),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan["created"]}.items()},
-        "activations": activations(waves),
+        "activations": activations(waves, warmed.spent if warmed else 0),
         "gb_seconds_estimated": gb_seconds(summaries, waves, split["seconds"], now - began, memory),
         "warnings": warnings(plan, split, waves),
     }
@@ -75,9 +76,12 @@ def history(summaries: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any
     ]
 
 
-def activations(waves: Sequence[Wave]) -> int:
-    """Return how many activations it took: planner, splitter, a reducer a wave and a last one, trainers, evaluator."""
-    return 1 + 1 + len(waves) + 1 + sum(len(wave.slices) for wave in waves) + 1
+def activations(waves: Sequence[Wave], warmed: int) -> int:
+    """Return how many activations it took: planner, splitter, a reducer a wave and a last one, trainers, evaluator.
+
+    `warmed` trainers were started once more, by the warm-up.
+    """
+    return 1 + 1 + warmed + len(waves) + 1 + sum(len(wave.slices) for wave in waves) + 1
 
 
 def gb_seconds(
