@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,9 +32,14 @@ def measure(stage: Stage, case: Case, pair: int, data: Path, model: Path) -> Mea
 
 
 def bare(case: Case, data: Path, model: Path) -> Measurement:
-    """Run as many processes of plain Keras as there are jobs."""
+    """Run as many processes of plain Keras as there are jobs, with the packages that the action image has."""
     given = {"data": data.as_uri(), "model": model.as_uri(), "epochs": case.epochs, "batch": case.batch}
-    words = [sys.executable, "-m", "benchmarks.bare", json.dumps({**given, "curve": case.curve, "put": None})]
+    words = [
+        str(ROOT / ".venv-tensorflow" / "bin" / "python"),
+        "-m",
+        "benchmarks.bare",
+        json.dumps({**given, "curve": case.curve, "put": None}),
+    ]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     began = time.time()
     jobs = [

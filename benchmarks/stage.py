@@ -19,7 +19,7 @@ from local_platform import TENSORFLOW_IMAGE, Platform
 from services import ROOT, Bucket
 
 KIND, SMALL_KIND = "python:3.11-tensorflow", "python:3.11-dl"
-TRAINER_MEMORY, SMALL_MEMORY, CONDUCTOR_MEMORY = 512, 256, 128  # MB, as the manifest has them
+TRAINER_MEMORY, SMALL_MEMORY, CONDUCTOR_MEMORY = 384, 256, 128  # MB, as the manifest has them
 PREWARM_SECONDS = 300
 WATCH_SECONDS = 0.1  # twenty looks more a second took a twelfth of a core from what they looked at
 TIMEOUT = 3_600_000  # ms

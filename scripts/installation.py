@@ -96,6 +96,7 @@ def go_tool(name: str, package: str, version: str) -> Part:
 
 PARTS = (
     virtual_environment(".venv-dl", "runtime/image/dl-python/requirements.txt"),
+    virtual_environment(".venv-tensorflow", "runtime/image/dl-tensorflow/requirements.txt"),
     virtual_environment(".venv", "requirements.txt"),
     node_packages("compositions"),
     node_packages("runtime/localwhisk/node"),

@@ -30,7 +30,7 @@ PYTHON_IMAGE = "openwhisk-dl/dl-python:0.1.0"
 TENSORFLOW_IMAGE = "openwhisk-dl/dl-tensorflow:0.1.0"
 # as the images' Dockerfile has them
 PRELOAD = "numpy,boto3,safetensors.numpy"
-TENSORFLOW_PRELOAD = "tensorflow,keras,numpy,boto3,safetensors.numpy"
+TENSORFLOW_PRELOAD = "tensorflow,keras,numpy,safetensors.numpy"
 USER_MEMORY = 8192  # MB; a wave holds K trainers, K + 1 conductors and one more action at once
 PATIENCE = {"localwhisk": 20.0, "relay": 5.0, "versitygw": 5.0, "redis": 5.0}  # seconds; localwhisk ends containers
 # in the order of their start: the relay needs localwhisk's key, and versitygw does not start before its webhook
@@ -177,7 +177,7 @@ def image_flags() -> list[str]:
     images |= {image.rpartition(":")[0] for image in images}
     pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images - {PYTHON_IMAGE})]
     pairs.append(f"{PYTHON_IMAGE}={ROOT / '.venv-dl'},{PRELOAD}")
-    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv'},{TENSORFLOW_PRELOAD}")
+    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv-tensorflow'},{TENSORFLOW_PRELOAD}")
     return [word for pair in pairs for word in ("--image", pair)]
 
 

@@ -5,7 +5,6 @@ gives the weights and slots of plain Keras on the same batches. What differs is 
 many batches, so that small batches cost no more a sample than large ones, and memory does not grow with the data.
 """
 
-import gc
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,9 +30,6 @@ EVALUATION_BATCH = 32  # as Model.evaluate's default, so that even its rounding 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 tf.config.experimental.enable_op_determinism()
-
-# What TensorFlow's import made stays: 300 000 objects, 0.15 s in each search for garbage, and each load asks for one.
-gc.freeze()
 
 
 class Learner:

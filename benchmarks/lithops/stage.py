@@ -25,7 +25,7 @@ from benchmarks.watch import Watch
 from local_platform import Platform
 from services import Bucket
 
-MEMORY = 512  # MB, as our trainers have
+MEMORY = 512  # MB; they take 379
 WORKERS, PARTS, ROUNDS, BATCH = 4, 2, 8, 32  # what dl-pipeline makes of 4 workers, 4 epochs, batch 64
 ROOM = (WORKERS + 2) * MEMORY  # four trainers, the reducer that waits for them, and no eviction
 PATIENCE = 3600

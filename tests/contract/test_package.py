@@ -116,7 +116,7 @@ def test_a_composition_that_composer_refuses_is_refused(tmp_path: Path) -> None:
 def test_an_action_runs_alone_on_its_image(built: Path, tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(built / f"{name}.zip") as archive:
         archive.extractall(tmp_path)
-    python = ROOT / (".venv" if name in TENSORFLOW_ACTIONS else ".venv-dl") / "bin" / "python"
+    python = ROOT / (".venv-tensorflow" if name in TENSORFLOW_ACTIONS else ".venv-dl") / "bin" / "python"
     command = [str(python), "-I", "-c", LOAD]
     ran = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout and json.loads(ran.stdout)) == (0, [True, name in TENSORFLOW_ACTIONS]), (

@@ -34,6 +34,13 @@ def test_modules_are_imported_before_init_which_waits_meanwhile(start: Start, tm
     assert container.outputs() == (SENTINEL, SENTINEL)
 
 
+def test_what_was_imported_before_init_is_left_out_of_garbage_collection(start: Start) -> None:
+    container = start("python", OW_PRELOAD="decimal")
+    source = "import gc\ndef main(a): return {'enabled': gc.isenabled(), 'frozen': gc.get_freeze_count() > 1000}"
+    assert container.post("/init", init(source)).status == 200
+    assert container.post("/run", {"value": {}}).body == {"enabled": True, "frozen": True}
+
+
 def test_a_module_that_cannot_be_imported_is_named_at_init(start: Start) -> None:
     container = start("python", OW_PRELOAD="decimal,nosuch")
     text = "OW_PRELOAD: got nosuch (ModuleNotFoundError: No module named 'nosuch'), expected a module that imports"
