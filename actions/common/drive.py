@@ -158,8 +158,19 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
         "model_sha256": plan["model"]["sha256"],
         "shard": f"{this.name}/{shard}",
         "get": readable(this, plan, piece, shard),
+        "next": following(this, plan, piece),
         "put": put,
     }
+
+
+def following(this: Run, plan: Plan, piece: Slice) -> dict[str, str] | None:
+    """Return the shard of the lane's next round, where it is another: the trainer downloads it meanwhile."""
+    steps, after = schedule(plan), piece.round + 1
+    if after == plan["rounds"] or steps.shard(after, piece.lane) == steps.shard(piece.round, piece.lane):
+        return None
+    shard = steps.shard(after, piece.lane)
+    urls = {name: this.objects.presign_get(this.at(keys.shard_key(shard, name))) for name in ("x", "y")}
+    return {"shard": f"{this.name}/{shard}", **urls}
 
 
 def readable(this: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:

@@ -58,7 +58,12 @@ def facts(this: Run, plan: Plan, began: float, memory: int) -> dict[str, Any]:
         "rounds": history(summaries),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan["created"]}.items()},
         "activations": activations(waves, warmed.spent if warmed else 0),
-        "gb_seconds_estimated": gb_seconds(summaries, waves, split["seconds"], now - began, memory),
+        "gb_seconds_estimated": gb_seconds(
+            [(one["seconds"], one["memory"]) for one in warm_up.told(this)]
+            + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes]
+            + [(now - began, memory)],
+            split["seconds"] + sum(wave.reducer_seconds for wave in waves),
+        ),
         "warnings": warnings(plan, split, waves),
     }
 
@@ -84,13 +89,9 @@ def activations(waves: Sequence[Wave], warmed: int) -> int:
     return 1 + 1 + warmed + len(waves) + 1 + sum(len(wave.slices) for wave in waves) + 1
 
 
-def gb_seconds(
-    summaries: Sequence[Sequence[dict[str, Any]]], waves: Sequence[Wave], split: float, own: float, memory: int
-) -> float:
-    """Estimate GB-seconds from what the actions measured of themselves; `own` and `memory` are the evaluator's."""
-    trainers = sum(lane["activation_seconds"] * lane["memory"] for lanes in summaries for lane in lanes)
-    small = split + sum(wave.reducer_seconds for wave in waves)
-    return float(round((trainers + own * memory) / GB + small * SMALL_GB, 3))
+def gb_seconds(measured: Sequence[tuple[float, int]], small: float) -> float:
+    """Estimate GB-seconds: of actions that measured their seconds and bytes, and of `small` seconds of others."""
+    return float(round(sum(seconds * memory for seconds, memory in measured) / GB + small * SMALL_GB, 3))
 
 
 def warnings(plan: Mapping[str, Any], split: Mapping[str, Any], waves: Sequence[Wave]) -> list[str]:

@@ -1,8 +1,10 @@
 """What a warm container keeps between slices: the last shards on disk and one compiled learner; used by the trainer."""
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -12,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import transfer
-from common.errors import ModelError
+from common.errors import ModelError, TransferError
 from common.lane import MARGIN_SECONDS
+from common.memory import PeakMemory
 from common.model import Learner
 
 
@@ -25,9 +28,23 @@ class Arrays:
         self._folder = Path(tempfile.mkdtemp(prefix="arrays-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._etags: dict[str, dict[str, str]] = {}  # key -> array -> etag; the oldest key first
+        self._lock = threading.Lock()
 
     def open(self, key: str, urls: dict[str, str]) -> dict[str, NDArray[Any]]:
         """Map the arrays of a key; an array that is here already is downloaded again only when the store's differs."""
+        with self._lock:
+            return self._open(key, urls)
+
+    def fetch_ahead(self, wanted: dict[str, str]) -> None:
+        """Download a set in the background, `shard` its key, the others URLs; who opens it meets its failure."""
+        urls = {name: url for name, url in wanted.items() if name != "shard"}
+        threading.Thread(target=self._try, args=(wanted["shard"], urls), daemon=True).start()
+
+    def _try(self, key: str, urls: dict[str, str]) -> None:
+        with contextlib.suppress(TransferError):
+            self.open(key, urls)
+
+    def _open(self, key: str, urls: dict[str, str]) -> dict[str, NDArray[Any]]:
         known = self._etags.pop(key, {})
         while len(self._etags) >= self.limit:
             shutil.rmtree(self._path(next(iter(self._etags))))
@@ -100,7 +117,8 @@ class Learners:
         if began > params["deadline"] - MARGIN_SECONDS:
             return {"late": True, **place}
         which = (params["get"]["model"], params["model_sha256"], params["learning_rate"])
-        traced = self.prepare(*which, params["batch"])
-        spent = {**place, "seconds": time.time() - began, "trace_seconds": traced}
+        with PeakMemory() as peak:
+            traced = self.prepare(*which, params["batch"])
+        spent = {**place, "seconds": time.time() - began, "trace_seconds": traced, "memory": peak.bytes}
         transfer.put_json(params["put"], spent)
         return spent

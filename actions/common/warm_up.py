@@ -5,6 +5,7 @@ CPU. The warm-up is entered in the ledger, since its branches count against the 
 on it: a trainer that it did not reach starts cold in the first wave.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -63,9 +64,26 @@ def find(this: Run) -> WarmUp | None:
     return held and WarmUp(**held)
 
 
+def give_up(this: Run) -> None:
+    """Note that some trainer will not become warm: the first wave need not wait for it."""
+    this.create_json(keys.COLD, {})
+
+
 def wait(this: Run, plan: Plan, now: Callable[[], float], sleep: Callable[[float], None]) -> WarmUp | None:
     """Wait until every trainer is warm or the warm-up's time is over: a wave before that would start other ones."""
     warm_up = find(this)
-    while warm_up and now() < warm_up.deadline and len(this.sizes(keys.WARM)) < plan["workers"]:
+    while warm_up and now() < warm_up.deadline and not ended(this, plan):
         sleep(POLL_SECONDS)
     return warm_up
+
+
+def ended(this: Run, plan: Plan) -> bool:
+    """Return whether every trainer is warm, or some will not be."""
+    held = this.sizes(keys.WARM)
+    return keys.COLD in held or len(held) >= plan["workers"]
+
+
+def told(this: Run) -> list[dict[str, Any]]:
+    """Return what the warm trainers said of themselves: seconds, memory in bytes."""
+    held = sorted(this.sizes(keys.WARM).keys() - {keys.COLD})
+    return [json.loads(this.objects.read(this.at(key))) for key in held]

@@ -1,8 +1,8 @@
-"""Status: a run's progress, or the newest runs; cancels a run; keeps the failure that the pipeline hands it."""
+"""Status: a run's progress, or the newest runs; cancels a run; keeps the failures that the pipeline hands it."""
 
 from typing import Any
 
-from common import progress
+from common import progress, warm_up
 from common.run import Run
 from common.store import Objects
 
@@ -17,6 +17,9 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     if failure:
         progress.record(this, failure)
         return {"run": this.name, "failure": failure}
+    if args.get("cold") is True:
+        warm_up.give_up(this)
+        return {"run": this.name, "cold": True}
     if args.get("cancel") is True:
         progress.cancel(this)
     return progress.standing(this)

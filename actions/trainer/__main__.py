@@ -15,7 +15,7 @@ from common.warm import Arrays, Learners
 
 SHARDS, HELD_OUT, LEARNERS = Arrays(limit=2), Arrays(limit=1), Learners()
 PLACE = ("run", "wave", "round", "lane", "start")
-EXPECTED = (*PLACE, "deadline", "schedule", "model_sha256", "learning_rate", "micro", "get", "shard", "put")
+EXPECTED = (*PLACE, "deadline", "schedule", "model_sha256", "learning_rate", "micro", "get", "shard", "next", "put")
 
 
 def main(params: dict[str, Any]) -> dict[str, Any]:
@@ -38,6 +38,8 @@ def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:
         learner, progress = start(params)
         before = progress.seconds
         data = SHARDS.open(params["shard"], {name: params["get"][name] for name in ("x", "y")})
+        if params["next"]:
+            SHARDS.fetch_ahead(params["next"])
         lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
         started = time.time() - began
         step = train(params, lane, data, deadline, lambda: (time.time() - began, peak.bytes))

@@ -97,6 +97,11 @@ def test_rounds_follow_each_other_until_the_run_is_trained(run, tmp_path):
             (number, lane, 0, 1) for lane in range(3)
         ]
         assert [v["shard"][-1] for v in values] == [str((lane + number // 2) % 3) for lane in range(3)]
+        ahead = [
+            v["next"] and (v["next"]["shard"], v["next"]["y"].split("?")[0].rpartition("/shards/")[2]) for v in values
+        ]
+        there = [(f"{this.name}/{k}", f"{k:02d}/y.npy") for k in (1, 2, 0)]
+        assert ahead == (there if number == 1 else [None] * 3)  # the pass ends, and lanes move on
         items = [train(value, tmp_path) for value in values]
     assert driver.turn(items) == ([], False)
     expected = [np.average([10.0 * r + k for k in range(3)], weights=[10, 11, 12]) for r in range(4)]

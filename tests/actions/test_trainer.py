@@ -72,7 +72,7 @@ class Lanes:
         return {
             "run": run, "wave": 3, "round": round_, "lane": lane, "start": start, "attempt": 1, "micro": None,
             "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
-            "get": get, "shard": f"{run}/{shard}", "put": put, **changes,
+            "get": get, "shard": f"{run}/{shard}", "next": None, "put": put, **changes,
         }  # fmt: skip
 
     def key(self, run, round_, lane, step):
@@ -176,6 +176,23 @@ def test_a_warm_container_keeps_the_learner_and_notices_another_shard(lanes):
     digests = {state.digest(lanes.read(run, 10, round_=1)[0]) for run in ("warm-2", "warm-3")}
     assert len(digests) == 1
     assert lanes.main(lanes.slice("warm-4", [10], learning_rate=0.5))["warm"] is False
+
+
+def test_the_next_rounds_shard_is_fetched_meanwhile(lanes):
+    urls = {name: lanes.get(f"trainer/1/{name}.npy") for name in ("x", "y")}
+    lanes.main(lanes.slice("ahead", [10], next={"shard": "ahead/1", **urls}))
+    shards = lanes.main.__globals__["SHARDS"]
+    end = time.monotonic() + 10
+    while shards._etags.get("ahead/1", {}).keys() != {"x", "y"}:
+        assert time.monotonic() < end, "the shard was not fetched"
+        time.sleep(0.01)
+    assert list(shards._etags) == ["ahead/0", "ahead/1"]
+    assert lanes.main(lanes.slice("ahead", [10], round_=1, state_key=lanes.key("ahead", 0, 0, 10)))["step"] == 10
+
+
+def test_a_next_shard_that_cannot_be_fetched_harms_nobody(lanes):
+    gone = {name: lanes.get("trainer/none") for name in ("x", "y")}
+    assert lanes.main(lanes.slice("harmless", [10], next={"shard": "harmless/1", **gone}))["step"] == 10
 
 
 def test_learning_rate_micro_and_validation(lanes):

@@ -106,6 +106,13 @@ def test_the_first_wave_waits_no_longer_than_the_warm_up_may_last(planned):
     assert wave.issued == pytest.approx(6030.0, abs=0.11)
 
 
+def test_the_first_wave_does_not_wait_for_a_warm_up_that_failed(planned, action, given):
+    this, _ = planned(workers=3, now=6000.0)
+    assert action("status")({"s3": given["s3"], "run": this.name, "cold": True}) == {"run": this.name, "cold": True}
+    assert first_wave(this, Clock(6002.0, [], sleeps=7)).issued == 6002.0
+    assert warm_up.told(this) == []
+
+
 def test_the_warm_up_counts_against_the_minute(planned):
     this, values = planned(workers=26, now=6000.0)
     assert first_wave(this, Clock(6002.0, values, sleeps=1)).spent == 52
@@ -141,6 +148,8 @@ class TestTrainer:
         assert (answer["run"], answer["lane"]) == (this.name, 0)
         assert answer["seconds"] > answer["trace_seconds"] > 0
         assert this.find_json("warm-up/lane-00.json") == answer
+        assert warm_up.told(this) == [answer]
+        assert answer["memory"] > 100 << 20
         learners = main.__globals__["LEARNERS"]
         assert learners.knows(hashlib.sha256(path.read_bytes()).hexdigest(), None)
         # seed generators start anew with each load, and with each round

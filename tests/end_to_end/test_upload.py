@@ -82,6 +82,8 @@ def test_seventy_other_uploads_fire_nothing(deployed, uploads):
 
 
 def test_an_upload_while_the_relay_is_down_starts_when_it_is_back(deployed, uploads, trained):
+    memory = deployed.platform.state / "relay" / "passed-on.json"
+    wait(lambda: "datasets/after-others/train.json" in memory.read_text(), seconds=20)  # else it passes that on again
     server = deployed.platform.running()["relay"].process
     server.kill()
     run = uploads.put("missed", PARAMETERS | {"workers": 1, "epochs": 1, "rounds": 1})

@@ -38,9 +38,8 @@ def test_a_row_a_round():
 def test_cost():
     waves = [wave(0, [Slice(0, 0, 0), Slice(0, 1, 0)], 4.0), wave(1, [Slice(1, 0, 0), Slice(1, 1, 0)], 8.0)]
     assert report.activations(waves, 2) == 1 + 1 + 2 + 3 + 4 + 1
-    trainers = 2.0 * 1 + 3.5 * 2 + 1.0 * 0.5 + 1.0 * 1
-    small = (5.0 + 4.0 + 8.0) * 0.25
-    assert report.gb_seconds(SUMMARIES, waves, split=5.0, own=10.0, memory=GB // 4) == trainers + small + 2.5
+    measured = [(2.0, GB), (3.5, 2 * GB), (1.0, GB // 2)]
+    assert report.gb_seconds(measured, small=17.0) == 2.0 + 7.0 + 0.5 + 17.0 * 0.25
 
 
 def test_warnings_name_short_memory():
