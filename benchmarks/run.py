@@ -21,7 +21,7 @@ from benchmarks import plots, sources, tables
 from benchmarks.cases import CASES, QUICK_CASES, QUICK_ROWS, ROWS, Case
 from benchmarks.measure import measure
 from benchmarks.stage import Stage, StageError
-from services import ROOT
+from services import ROOT, ServiceError
 
 RESULTS = Path(__file__).with_name("results")
 WORK = ROOT / ".local" / "bench"
@@ -112,7 +112,7 @@ def main(quick: bool, pairs: int, start: str, results: Path, names: tuple[str, .
     chosen = [case for case in cases if not names or case.name in names]
     try:
         perform(chosen, 1 if quick else pairs, results, start, quick)
-    except (sources.SourceError, StageError) as error:
+    except (sources.SourceError, StageError, ServiceError) as error:
         sys.exit(f"benchmarks.run: {error}")
     finally:
         write(cases, rows, results, start)

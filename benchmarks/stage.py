@@ -53,6 +53,7 @@ class Stage:
         """Start a platform for a case, with these files in its bucket; stop it at the end."""
         name = "stock" if case.stock else "raised"
         platform = Platform(self._folder / name)
+        platform.stop()  # what a benchmark that was killed left
         platform.start(STOCK_FLAGS if case.stock else self._flags(case))
         try:
             running = Running(
