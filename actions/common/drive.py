@@ -15,7 +15,7 @@ from common.ledger import Slice, Wave
 from common.plan import Plan, schedule, schedule_numbers
 from common.rounds import Round
 from common.run import Run
-from common.schedule import stops
+from common.schedule import Schedule, stops
 
 POLL_SECONDS = 1.0
 RESERVE_SECONDS = 60.0  # of the reducer's own time, for averages and for the next wave
@@ -158,17 +158,16 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
         "model_sha256": plan["model"]["sha256"],
         "shard": f"{this.name}/{shard}",
         "get": readable(this, plan, piece, shard),
-        "next": following(this, plan, piece),
+        "next": following(this, steps, piece),
         "put": put,
     }
 
 
-def following(this: Run, plan: Plan, piece: Slice) -> dict[str, str] | None:
+def following(this: Run, steps: Schedule, piece: Slice) -> dict[str, str] | None:
     """Return the shard of the lane's next round, where it is another: the trainer downloads it meanwhile."""
-    steps, after = schedule(plan), piece.round + 1
-    if after == plan["rounds"] or steps.shard(after, piece.lane) == steps.shard(piece.round, piece.lane):
+    after = piece.round + 1
+    if after == steps.rounds or (shard := steps.shard(after, piece.lane)) == steps.shard(piece.round, piece.lane):
         return None
-    shard = steps.shard(after, piece.lane)
     urls = {name: this.objects.presign_get(this.at(keys.shard_key(shard, name))) for name in ("x", "y")}
     return {"shard": f"{this.name}/{shard}", **urls}
 

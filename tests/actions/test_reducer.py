@@ -235,15 +235,20 @@ def test_a_low_limit_makes_smaller_waves(run):
     assert [v["lane"] for v in driver.turn()[0]] == [0, 1]
 
 
+def save_start(value, tmp_path, iteration):
+    """Save what the first round starts from, as lane 0's trainer does: weights of 100."""
+    begin = state.Progress({"trainable.0000.w": "mean", "optimizer.0000.i": "keep"}, 0, 0, 0)
+    held = {"trainable.0000.w": np.full(3, 100.0, np.float32), "optimizer.0000.i": np.int64(iteration).reshape(())}
+    state.save(tmp_path / "begin", held, begin.pack())
+    put(value["put"][0][1], (tmp_path / "begin").read_bytes())
+
+
 def test_outer_momentum_starts_from_what_lane_0_saved(run, tmp_path):
     this = run(workers=2, outer_momentum=0.5)
     driver, items = Driver(this), []
     values, _ = driver.turn()
     assert [v["put"][0][0] == 0 for v in values] == [True, False]
-    begin = state.Progress({"trainable.0000.w": "mean", "optimizer.0000.i": "keep"}, 0, 0, 0)
-    held = {"trainable.0000.w": np.full(3, 100.0, np.float32), "optimizer.0000.i": np.int64(0).reshape(())}
-    state.save(tmp_path / "begin", held, begin.pack())
-    put(values[0]["put"][0][1], (tmp_path / "begin").read_bytes())
+    save_start(values[0], tmp_path, iteration=0)
     start, velocity = 100.0, 0.0
     for number in range(4):
         items = [train(value, tmp_path) for value in values]
@@ -259,10 +264,7 @@ def test_a_reset_optimizer_starts_each_round_from_what_lane_0_saved(run, tmp_pat
     driver, items = Driver(this), []
     values, _ = driver.turn()
     assert [v["put"][0][0] == 0 for v in values] == [True, False]
-    begin = state.Progress({"trainable.0000.w": "mean", "optimizer.0000.i": "keep"}, 0, 0, 0)
-    held = {"trainable.0000.w": np.full(3, 100.0, np.float32), "optimizer.0000.i": np.int64(77).reshape(())}
-    state.save(tmp_path / "begin", held, begin.pack())
-    put(values[0]["put"][0][1], (tmp_path / "begin").read_bytes())
+    save_start(values[0], tmp_path, iteration=77)
     start, velocity = 100.0, 0.0
     for number in range(4):
         steps = values[0]["put"][-1][0]
