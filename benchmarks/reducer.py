@@ -24,7 +24,7 @@ import deployment
 from benchmarks import tables
 from benchmarks.client import Client
 from benchmarks.lanes import Lanes
-from benchmarks.stage import RUNTIMES, with_stem_cells
+from benchmarks.stage import started, write_runtimes
 from benchmarks.watch import Watch
 from local_platform import Platform
 from services import ROOT, ServiceError
@@ -60,25 +60,20 @@ def read(path: Path) -> list[Line]:
 
 
 @contextmanager
-def started() -> Iterator[Platform]:
+def deployed() -> Iterator[Platform]:
     """Start a platform with everything deployed, without prewarmed containers, without the minute's limits."""
     platform = Platform(WORK / "platform")
-    runtimes = WORK / "runtimes.json"
-    runtimes.parent.mkdir(parents=True, exist_ok=True)
-    runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), {})))
+    runtimes = write_runtimes(WORK / "runtimes.json", {})
     limits = ("--invocations-per-minute", "100000", "--concurrent", "1000", "--user-memory", str(MEMORY))
-    platform.start([*limits, "--runtimes", str(runtimes)])
-    try:
+    with started(platform, [*limits, "--runtimes", str(runtimes)]):
         deployment.deploy(platform.environment(), kinds=False)
         yield platform
-    finally:
-        platform.stop()
 
 
 def perform(sizes: Sequence[int], workers: Sequence[int], repeat: int, path: Path) -> None:
     """Measure what is missing; forms and numbers of lanes alternate."""
     done = {(line["repeat"], *case(line)) for line in read(path)}
-    with started() as platform, Watch(platform.state / "localwhisk" / "containers", None, WATCH_SECONDS) as watch:
+    with deployed() as platform, Watch(platform.state / "localwhisk" / "containers", None, WATCH_SECONDS) as watch:
         client = Client(platform.environment())
         for size in sizes:
             wanted = product(range(1, repeat + 1), [size], workers, MOMENTA)

@@ -53,9 +53,7 @@ class Stage:
         """Start a platform for a case, with these files in its bucket; stop it at the end."""
         name = "stock" if case.stock else "raised"
         platform = Platform(self._folder / name)
-        platform.stop()  # what a benchmark that was killed left
-        platform.start(STOCK_FLAGS if case.stock else self._flags(case))
-        try:
+        with started(platform, STOCK_FLAGS if case.stock else self._flags(case)):
             running = Running(
                 Client(platform.environment()),
                 platform.bucket(),
@@ -67,8 +65,6 @@ class Stage:
                     running.bucket.client.upload_file(str(file), running.bucket.bucket, f"bench/{file.name}")
                 self._await_stems(case, running.watch)
                 yield running
-        finally:
-            platform.stop()
 
     def _prepare(self, name: str, platform: Platform, running: Running, stock: bool) -> None:
         """Deploy everything, once a folder and process: the code may have changed since the last one."""
@@ -82,9 +78,7 @@ class Stage:
         self._prepared.add(name)
 
     def _flags(self, case: Case) -> list[str]:
-        runtimes = self._folder / "runtimes.json"
-        runtimes.parent.mkdir(parents=True, exist_ok=True)
-        runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), self._stems(case))))
+        runtimes = write_runtimes(self._folder / "runtimes.json", self._stems(case))
         # As much as the case needs: with more, replacements of taken stem cells would import TensorFlow meanwhile.
         # Stem cells leave room for one action of the greatest memory.
         room = SINGLE_MEMORY + sum(
@@ -119,11 +113,23 @@ class Stage:
                 raise StageError(f"platform: {count} prewarmed containers did not come to rest in {PREWARM_SECONDS} s")
 
 
-def with_stem_cells(
-    runtimes: dict[str, dict[str, list[dict[str, object]]]], stems: dict[str, dict[int, int]]
-) -> object:
-    """Return a runtimes manifest with these stem cells and no others: {kind: {MB: count}}."""
-    for entry in (entry for family in runtimes["runtimes"].values() for entry in family):
-        cells = stems.get(str(entry["kind"]), {})
+@contextmanager
+def started(platform: Platform, flags: Sequence[str]) -> Iterator[None]:
+    """Start a platform for a block; one that a killed benchmark left is stopped before."""
+    platform.stop()
+    platform.start(flags)
+    try:
+        yield
+    finally:
+        platform.stop()
+
+
+def write_runtimes(path: Path, stems: dict[str, dict[int, int]]) -> Path:
+    """Write the project's runtimes manifest with these stem cells and no others, {kind: {MB: count}}."""
+    manifest = json.loads(RUNTIMES.read_text())
+    for entry in (entry for family in manifest["runtimes"].values() for entry in family):
+        cells = stems.get(entry["kind"], {})
         entry["stemCells"] = [{"initialCount": count, "memory": f"{memory} MB"} for memory, count in cells.items()]
-    return runtimes
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(manifest))
+    return path

@@ -20,7 +20,7 @@ from benchmarks.client import Client
 from benchmarks.lithops import environment
 from benchmarks.lithops.front import front
 from benchmarks.measure import RECORDS_SECONDS, Measurement, empty
-from benchmarks.stage import RUNTIMES, WATCH_SECONDS, StageError, with_stem_cells
+from benchmarks.stage import WATCH_SECONDS, StageError, started, write_runtimes
 from benchmarks.watch import Watch
 from local_platform import Platform
 from services import Bucket
@@ -85,7 +85,7 @@ class Stage:
             return
         environment.install()
         self._home.mkdir(parents=True, exist_ok=True)
-        self._runtimes.write_text(json.dumps(with_stem_cells(json.loads(RUNTIMES.read_text()), {})))
+        write_runtimes(self._runtimes, {})
         with self._running() as running:
             path = self._home / "config.json"  # which is YAML, too
             path.write_text(json.dumps(running.config))
@@ -99,14 +99,11 @@ class Stage:
             *("--user-memory", str(ROOM), "--runtimes", str(self._runtimes)),
             *("--invocations-per-minute", "100000", "--concurrent", "1000", *environment.image_flags()),
         ]
-        self._platform.start(flags)
-        try:
+        with started(self._platform, flags):
             settings = self._platform.environment()
             containers = self._platform.state / "localwhisk" / "containers"
             with front(settings["APIHOST"]) as address, Watch(containers, QUOTA, WATCH_SECONDS) as watch:
                 yield Running(Client(settings), self._platform.bucket(), watch, lithops_config(settings, address))
-        finally:
-            self._platform.stop()
 
     def _run(self, words: list[str], given: str) -> str:
         """Run a program of Lithops' environment in a home of its own; return what it said."""
