@@ -90,12 +90,12 @@ class Stage:
         ]
 
     def _needed(self, case: Case) -> dict[str, dict[int, int]]:
-        """Containers that a case uses at once, by kind and memory; an evaluator beside the trainers."""
+        """Containers that a case uses at once, by kind and memory."""
         if case.method == "single":
             return {KIND: {SINGLE_MEMORY: case.jobs}}
         # planner, splitter, reducer, and the joins' echo; pipeline, its warm-up's, loop, and a wave with its branches
         return {
-            KIND: {TRAINER_MEMORY: (case.workers + 1) * case.jobs},
+            KIND: {TRAINER_MEMORY: case.workers * case.jobs},
             SMALL_KIND: {SMALL_MEMORY: 3 * case.jobs},
             "nodejs:20": {CONDUCTOR_MEMORY: (case.workers + 4) * case.jobs, SMALL_MEMORY: case.jobs},
         }

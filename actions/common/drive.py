@@ -12,14 +12,12 @@ from common import ledger, pace, rounds, warm_up
 from common import run as keys
 from common.errors import RunError
 from common.ledger import Slice, Wave
-from common.plan import Plan, schedule, schedule_numbers
+from common.plan import Plan
 from common.rounds import Round
 from common.run import Run
-from common.schedule import Schedule, stops
 
 POLL_SECONDS = 1.0
 RESERVE_SECONDS = 60.0  # of the reducer's own time, for averages and for the next wave
-SHORT_SECONDS = 60.0  # a slice of a wave this short, expected to take 15 s at most, is saved at its end only
 
 
 @dataclass
@@ -124,69 +122,10 @@ def expected(this: Run, plan: Plan, wanted: list[Slice]) -> float | None:
     number = wanted[0].round
     if number == 0:
         return None
-    steps = schedule(plan)
     lanes = rounds.summaries(this, number)
-    pace_ = max(lane["activation_seconds"] / max(1, lane["step"]) for lane in lanes)
-    return float(pace_ * max(steps.steps(piece.round, piece.lane) - piece.start for piece in wanted))
-
-
-def values(this: Run, plan: Plan, wave: Wave) -> list[dict[str, Any]]:
-    """Return the wave's slices as the trainers take them: numbers and presigned URLs, no key."""
-    allowed = wave.deadline - wave.issued
-    return [value(this, plan, wave, piece, short=allowed <= SHORT_SECONDS and piece.round > 0) for piece in wave.slices]
-
-
-def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[str, Any]:
-    """Return one trainer's parameters."""
-    steps = schedule(plan)
-    shard, total = steps.shard(piece.round, piece.lane), steps.steps(piece.round, piece.lane)
-    offered = [total] if short else stops(piece.start, total)
-    if rounds.keeps_start(plan) and (piece.round, piece.lane, piece.start) == (0, 0, 0):
-        offered = [0, *offered]
-    put = [[step, this.objects.presign_put(this.at(keys.state_key(piece.round, piece.lane, step)))] for step in offered]
-    return {
-        "run": this.name,
-        "wave": wave.wave,
-        "round": piece.round,
-        "lane": piece.lane,
-        "start": piece.start,
-        "attempt": piece.attempt,
-        "micro": piece.micro,
-        "deadline": wave.deadline,
-        "schedule": schedule_numbers(plan),
-        "learning_rate": plan["learning_rate"],
-        "model_sha256": plan["model"]["sha256"],
-        "shard": f"{this.name}/{shard}",
-        "get": readable(this, plan, piece, shard),
-        "next": following(this, steps, piece),
-        "put": put,
-    }
-
-
-def following(this: Run, steps: Schedule, piece: Slice) -> dict[str, str] | None:
-    """Return the shard of the lane's next round, where it is another: the trainer downloads it meanwhile."""
-    after = piece.round + 1
-    if after == steps.rounds or (shard := steps.shard(after, piece.lane)) == steps.shard(piece.round, piece.lane):
-        return None
-    urls = {name: this.objects.presign_get(this.at(keys.shard_key(shard, name))) for name in ("x", "y")}
-    return {"shard": f"{this.name}/{shard}", **urls}
-
-
-def readable(this: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:
-    """Return the URLs a slice reads from."""
-    wanted: dict[str, str | None] = {
-        "model": keys.INITIAL,
-        "x": keys.shard_key(shard, "x"),
-        "y": keys.shard_key(shard, "y"),
-        "state": state_before(piece),
-    }
-    if plan["weighting"] == "accuracy":
-        wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in ("x", "y")}
-    return {name: key and this.objects.presign_get(this.at(key)) for name, key in wanted.items()}
-
-
-def state_before(piece: Slice) -> str | None:
-    """Return the key of the state a slice starts from; None: the user's model itself."""
-    if piece.start:
-        return keys.state_key(piece.round, piece.lane, piece.start)
-    return keys.model_key(piece.round) if piece.round else None
+    if number == plan["rounds"]:  # to judge an example takes less than to train on it
+        example = max(lane["activation_seconds"] / max(1, lane["examples"]) for lane in lanes)
+        return float(example * -(-plan["held_out"] // plan["judges"]))
+    step = max(lane["activation_seconds"] / max(1, lane["step"]) for lane in lanes)
+    total = rounds.lengths(plan, number)
+    return float(step * max(total(piece.lane) - piece.start for piece in wanted))

@@ -12,16 +12,23 @@ from common.errors import ModelError
 
 Config = dict[str, Any]
 MODELS = ("Sequential", "Functional", "Model")
+# Metrics that are means over examples: those of parts of a set give that of the whole.
+ACCURACIES = ("accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
+MEANS = {*ACCURACIES, "acc", "mse", "mae", "mean_squared_error", "mean_absolute_error"}
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a model takes and gives: input shape without the batch, units of the last Dense, loss, accuracy or not."""
+    """What a model takes and gives: input shape without the batch, units of the last Dense, loss, accuracy or not.
+
+    `means` says that all its metrics are means over examples.
+    """
 
     input_shape: tuple[int | None, ...] | None
     classes: int | None
     loss: str
     accuracy: bool = False
+    means: bool = False
 
     @property
     def sparse(self) -> bool:
@@ -73,8 +80,10 @@ def describe(config: Config) -> KerasFile:
         raise ModelError(
             "model: got no optimizer and loss, expected a compiled model (model.compile before model.save)"
         )
-    accuracy = "acc" in json.dumps([compiled.get("metrics"), compiled.get("weighted_metrics")]).lower()
-    return KerasFile(input_shape(config), classes(config), loss_name(compiled["loss"]), accuracy)
+    metrics, weighted = compiled.get("metrics") or [], compiled.get("weighted_metrics")
+    accuracy = "acc" in json.dumps([metrics, weighted]).lower()
+    means = not weighted and all(isinstance(metric, str) and metric in MEANS for metric in metrics)
+    return KerasFile(input_shape(config), classes(config), loss_name(compiled["loss"]), accuracy, means)
 
 
 def refuse_code(config: Config) -> None:

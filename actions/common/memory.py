@@ -1,4 +1,4 @@
-"""Peak private memory of this process, which is what a container's memory limit counts; used by trainer and evaluator.
+"""Peak private memory of this process, which is what a container's memory limit counts; used by the trainer.
 
 File pages are left out: TensorFlow's 300 MB of libraries and mapped shards are page cache, which the kernel gives back.
 """

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from common import state
 from common.errors import ModelError
+from common.schedule import EVALUATION_BATCH
 from common.state import Tensors
 
 Array = NDArray[Any]
@@ -24,7 +25,6 @@ Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' 
 
 BLOCK_BYTES = 4 << 20  # gathered and handed to the graph at once
 ADVICE = "try a lower learning_rate"
-EVALUATION_BATCH = 32  # as Model.evaluate's default, so that even its rounding is the same
 
 # The number of threads decides the order of additions, and so the bits; a lane has about one core anyway.
 tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -77,11 +77,14 @@ class Learner:
             rows = order[bounds[start] : bounds[stop]]
             self.model.reset_metrics()
             self._run("micro" if micro else "train", x[rows], y[rows], bounds[start : stop + 1] - bounds[start], micro)
-            for name, mean in self._means().items():
-                total = totals.setdefault(name, [0.0, 0.0])
-                total[0] += float(mean.total.numpy())
-                total[1] += float(mean.count.numpy())
+            for name, (total, count) in self.sums().items():
+                before = totals.get(name, [0.0, 0.0])
+                totals[name] = [before[0] + total, before[1] + count]
         return totals
+
+    def sums(self) -> Sums:
+        """Sums of the loss and of every metric that is a mean over examples, since the metrics' last reset."""
+        return {name: [float(mean.total.numpy()), float(mean.count.numpy())] for name, mean in self._means().items()}
 
     def evaluate(self, x: Array, y: Array, place: str) -> dict[str, Any]:
         """Loss and every compiled metric over all examples, as Model.evaluate gives them.

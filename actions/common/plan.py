@@ -10,11 +10,11 @@ from typing import Any
 from common import keras_file, params, run, shards
 from common.dataset import Dataset, Pair
 from common.errors import DatasetError, ModelError, ParameterError, RunError, StoreError
-from common.schedule import Schedule
+from common.schedule import Schedule, judges
 from common.store import PART_BYTES, Location, Objects
 
 Plan = dict[str, Any]
-VERSION = 2
+VERSION = 3
 
 
 def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any]:
@@ -77,6 +77,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         "validation": file and identity(file),
         "model": {"sha256": sha256(model), "classes": keras.classes, "loss": keras.loss},
         **numbers(full, train.x.shape[0]),
+        **evaluation(full, train, evaluated[0] if evaluated else None, keras.means),
         "evaluate_on": "test" if test else "validation",
         "created": time.time(),
         "warnings": warnings,
@@ -116,6 +117,15 @@ def numbers(full: dict[str, Any], examples: int) -> dict[str, Any]:
         "weighting": full["weighting"],
         "counts": shards.shard_counts(examples, full["workers"]),
     }
+
+
+def evaluation(full: dict[str, Any], train: Pair, file: Pair | None, means: bool) -> dict[str, Any]:
+    """Return how many examples the model is judged on (without a file, a fraction of the training set) and by how many.
+
+    Where some metric is no mean over examples, one lane judges them all.
+    """
+    examples = file.x.shape[0] if file else shards.validation_count(train.x.shape[0], full["validation"])
+    return {"held_out": examples, "judges": judges(full["workers"], examples) if means else 1}
 
 
 def schedule(plan: Plan) -> Schedule:

@@ -58,7 +58,8 @@ def phase(this: Run, plan: Plan, newest: Wave | None) -> str:
         return "cancelling"
     if not newest:
         return "training" if this.find_json(keys.SPLIT) else "splitting"
-    return "training" if rounds.current(this, plan, newest.round) else "evaluating"
+    found = rounds.current(this, plan, newest.round)
+    return "training" if found and found.number < plan["rounds"] else "evaluating"
 
 
 def history(this: Run, closed: int) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from common.plan import Plan
 from common.run import Run
 
 GB = 1 << 30
-SMALL_GB = 0.25  # memory limit of splitter and reducer, which do not measure theirs
+SMALL_GB = 0.25  # memory limit of splitter, reducer and evaluator, which do not measure theirs
 READERS = 8  # small reads at once: a long history costs latency, not bandwidth
 WIDTH, HEIGHT = 640, 200  # of the curve
 
@@ -43,15 +43,15 @@ def judgement(scores: Mapping[str, Any]) -> dict[str, Any]:
     return {"accuracy": rounds.accuracy(metrics), "loss": scores["loss"], "metrics": metrics}
 
 
-def facts(this: Run, plan: Plan, began: float, memory: int) -> dict[str, Any]:
-    """Return what the run's documents say of its rounds, time and cost; the evaluator's own start and memory added."""
+def facts(this: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the run's documents and judged shares say of its rounds, time, cost; `began` is the evaluator's."""
     split = json.loads(this.objects.read(this.at(keys.SPLIT)))
     with ThreadPoolExecutor(READERS) as pool:
         summaries = list(pool.map(lambda number: rounds.summaries(this, number + 1), range(plan["rounds"])))
         waves = [wave for wave in pool.map(lambda n: ledger.find(this, n), range(len(this.sizes("waves/")))) if wave]
     warmed = warm_up.find(this)
-    now = time.time()
-    phases = {"split": split["seconds"], "train": began - waves[0].issued, "evaluate": now - began}
+    now, judged = time.time(), next(wave.issued for wave in waves if wave.round == plan["rounds"])
+    phases = {"split": split["seconds"], "train": judged - waves[0].issued, "evaluate": now - judged}
     return {
         "epochs": plan["parameters"]["epochs"],  # asked
         "passes": plan["epochs"],  # trained: more, where parity was asked too
@@ -59,10 +59,9 @@ def facts(this: Run, plan: Plan, began: float, memory: int) -> dict[str, Any]:
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan["created"]}.items()},
         "activations": activations(waves, warmed.spent if warmed else 0),
         "gb_seconds_estimated": gb_seconds(
-            [(one["seconds"], one["memory"]) for one in warm_up.told(this)]
-            + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes]
-            + [(now - began, memory)],
-            split["seconds"] + sum(wave.reducer_seconds for wave in waves),
+            [(one["seconds"], one["memory"]) for one in (*warm_up.told(this), *shares)]
+            + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],
+            split["seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
         ),
         "warnings": warnings(plan, split, waves),
     }

@@ -1,8 +1,9 @@
 """A round: what its lanes have saved, what is still to do, its closing average; used by reducer and status."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from common import averaging, state
@@ -26,7 +27,9 @@ class Round:
 
 
 def look(this: Run, plan: Plan, number: int) -> Round:
-    """Read a round's standing with two listings."""
+    """Read a round's standing with two listings; the number after the last round is the evaluation's."""
+    if number == plan["rounds"]:
+        return evaluation(this, plan)
     sizes = {
         at: size for key, size in this.sizes(keys.round_folder(number)).items() if (at := keys.read_state_key(key))
     }
@@ -35,9 +38,16 @@ def look(this: Run, plan: Plan, number: int) -> Round:
     return Round(number, steps, closing in this.sizes(closing))
 
 
+def evaluation(this: Run, plan: Plan) -> Round:
+    """Read the evaluation's standing: a lane's only step is to judge its share of the held-out set."""
+    held = this.sizes(keys.SCORES)
+    steps = {lane: int(keys.scores_key(lane) in held) for lane in range(plan["judges"])}
+    return Round(plan["rounds"], steps, all(steps.values()))
+
+
 def current(this: Run, plan: Plan, at_least: int) -> Round | None:
-    """Return the first round from `at_least` on that is not closed, None when all are."""
-    for number in range(at_least, plan["rounds"]):
+    """Return the first round from `at_least` on that is not closed, then the evaluation; None when that is done too."""
+    for number in range(at_least, plan["rounds"] + 1):
         found = look(this, plan, number)
         if not found.closed:
             return found
@@ -46,12 +56,13 @@ def current(this: Run, plan: Plan, at_least: int) -> Round | None:
 
 def pending(plan: Plan, found: Round) -> list[Slice]:
     """Return the slices that the round still needs, one a lane at most."""
-    steps = schedule(plan)
-    return [
-        Slice(found.number, lane, start)
-        for lane, start in found.steps.items()
-        if start < steps.steps(found.number, lane)
-    ]
+    total = lengths(plan, found.number)
+    return [Slice(found.number, lane, start) for lane, start in found.steps.items() if start < total(lane)]
+
+
+def lengths(plan: Plan, number: int) -> Callable[[int], int]:
+    """Return how many steps a lane has in a round."""
+    return (lambda _: 1) if number == plan["rounds"] else partial(schedule(plan).steps, number)
 
 
 def close(this: Run, plan: Plan, found: Round) -> None:

@@ -61,6 +61,7 @@ CANCEL = "cancel.json"
 WARM_UP = "warm-up.json"
 WARM = "warm-up/"
 COLD = WARM + "cold.json"
+SCORES = "scores/"
 FINAL = "final.keras"
 HISTORY = "history.csv"
 REPORT = "report.json"
@@ -85,6 +86,11 @@ def wave_key(wave: int) -> str:
 def warm_key(lane: int) -> str:
     """Return the key of what a lane's trainer says when it is warm."""
     return f"{WARM}lane-{lane:02d}.json"
+
+
+def scores_key(lane: int) -> str:
+    """Return the key of what a lane found on its share of the held-out set."""
+    return f"{SCORES}lane-{lane:02d}.json"
 
 
 def failure_key(number: int) -> str:

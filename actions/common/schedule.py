@@ -11,6 +11,8 @@ from common.errors import ParameterError
 
 # A round offers at most this many save units; the doubling in `stops` keeps the presigned URLs of a slice at 9 or less.
 SAVE_UNITS = 256
+EVALUATION_BATCH = 32  # as Model.evaluate's default, so that even its rounding is the same
+SHARE = 32 * EVALUATION_BATCH  # held-out examples: a smaller share costs more to hand out than to judge
 
 
 class Schedule:
@@ -78,6 +80,18 @@ def permutation(seed: int, shard: int, epoch: int, count: int) -> NDArray[np.int
     """The order of one pass over one shard, a function of its arguments alone."""
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, shard, epoch])))
     return generator.permutation(count).astype(np.int64, copy=False)
+
+
+def judges(workers: int, examples: int) -> int:
+    """How many lanes judge a held-out set of so many examples side by side."""
+    return max(1, min(workers, examples // SHARE))
+
+
+def share(examples: int, judges: int, lane: int) -> tuple[int, int]:
+    """The rows of the held-out set that a lane judges, as (first, after the last); whole batches but for the end."""
+    batches = -(-examples // EVALUATION_BATCH)
+    first, last = (batches * k // judges * EVALUATION_BATCH for k in (lane, lane + 1))
+    return first, min(last, examples)
 
 
 def stops(start: int, total: int) -> list[int]:

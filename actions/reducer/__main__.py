@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from common import drive, pace
+from common import drive, pace, slices
 from common.run import Run
 from common.store import Objects
 
@@ -22,5 +22,5 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     )
     plan = this.plan()
     wave, pending = drive.take(this, plan, turn)
-    value = drive.values(this, plan, wave) if wave else []
+    value = slices.values(this, plan, wave) if wave else []
     return {"run": this.name, "pending": pending, "wave": wave.wave if wave else turn.wave, "value": value}

@@ -1,4 +1,4 @@
-"""Trains one slice of one lane's round, or warms up for one; holds no key of the store, only presigned URLs."""
+"""Trains one slice of one lane's round, warms up for it or judges; holds no key of the store, only presigned URLs."""
 
 import os
 import time
@@ -6,6 +6,7 @@ from typing import Any
 
 from common import transfer
 from common.errors import ParameterError
+from common.judge import judge
 from common.lane import MARGIN_SECONDS, Lane, check_weights
 from common.memory import PeakMemory
 from common.model import Learner
@@ -19,8 +20,10 @@ EXPECTED = (*PLACE, "deadline", "schedule", "model_sha256", "learning_rate", "mi
 
 
 def main(params: dict[str, Any]) -> dict[str, Any]:
-    """Do a slice, one element of a wave as the reducer makes it, or of the warm-up as the planner does."""
-    return LEARNERS.warm_up(params) if "batch" in params else slice_of_round(params)
+    """Do a slice: of the warm-up as the planner makes it, of the evaluation or of a round as the reducer does."""
+    if "batch" in params:
+        return LEARNERS.warm_up(params)
+    return judge(params, LEARNERS, SHARDS) if "rows" in params else slice_of_round(params)
 
 
 def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:

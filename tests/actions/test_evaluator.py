@@ -11,9 +11,9 @@ import pytest
 from keras import layers
 from safetensors.numpy import load
 
-from common import drive, pace, rounds, state
+from common import drive, pace, rounds, slices, state
 from common import run as keys
-from common.errors import StoreError
+from common.errors import RunError
 from common.model import Learner
 from common.plan import schedule
 from common.run import Run
@@ -48,7 +48,7 @@ class Job:
     def __init__(self, s3, action, folder, name, **parameters):
         self.args = {"s3": s3.params, "run": name}
         self.action, self.folder, self.this = action, folder, Run(Objects(s3.params), name)
-        (x, y), (xt, yt) = examples(400), examples(70)
+        (x, y), (xt, yt) = examples(400), examples(2100)
         np.savez(folder / "d.npz", x_train=x, y_train=y, x_test=xt, y_test=yt)
         model().save(folder / "m.keras")
         for file in ("d.npz", "m.keras"):
@@ -66,7 +66,7 @@ class Job:
             turn = drive.Turn("me", wave, [], None, 1e12, pace.Limits(6000, 30))
             started, pending = drive.take(self.this, self.this.plan(), turn)
             wave = started.wave if started else wave
-            for value in drive.values(self.this, self.this.plan(), started) if started else []:
+            for value in slices.values(self.this, self.this.plan(), started) if started else []:
                 trainer(json.loads(json.dumps(value)))
 
     def read(self, key):
@@ -107,7 +107,7 @@ def test_result_is_plain_json_and_is_kept(job, result):
         "run", "accuracy", "loss", "metrics", "epochs", "passes", "rounds", "seconds", "activations",
         "gb_seconds_estimated", "weights_sha256", "final", "warnings",
     }  # fmt: skip
-    assert (result["run"], result["activations"], result["warnings"]) == ("evaluator", 1 + 1 + 3 + 9 + 24 + 1, [])
+    assert (result["run"], result["activations"], result["warnings"]) == ("evaluator", 1 + 1 + 3 + 10 + 26 + 1, [])
     assert (result["epochs"], result["passes"]) == (4, 4)
     assert list(result["seconds"]) == ["split", "train", "evaluate", "total"]
     assert all(value > 0 for value in result["seconds"].values())
@@ -121,6 +121,14 @@ def test_plain_keras_finds_the_same_numbers_on_the_whole_test_set(job, result):
     expected = plain.evaluate(*job.test, verbose=0, return_dict=True)
     assert {"loss": result["loss"], **result["metrics"]} == pytest.approx(expected, abs=1e-6)
     assert result["final"] == f"s3://{job.this.objects.bucket}/runs/evaluator/final.keras"
+
+
+def test_two_of_three_lanes_have_judged_a_half_each(job, result):
+    shares = [json.loads(job.read(keys.scores_key(lane))) for lane in range(2)]
+    assert [share["sums"]["accuracy"][1] for share in shares] == [1056, 1044]
+    assert shares[0]["sums"] != shares[1]["sums"]
+    assert [share["weights_sha256"] for share in shares] == [result["weights_sha256"]] * 2
+    assert len(job.this.sizes(keys.SCORES)) == 2
 
 
 def test_final_model_holds_the_last_average_slots_included(job, result):
@@ -181,5 +189,6 @@ def test_one_worker_alone_is_plain_keras(s3, action, tmp_path):
 def test_a_run_that_is_not_trained_is_refused(job, s3):
     name = "untrained"
     job.action("planner")({"s3": s3.params, "run": name, "dataset": "evaluator/d.npz", "model": "evaluator/m.keras"})
-    with pytest.raises(StoreError, match=f"runs/{name}/rounds/00002/model.safetensors: got no such object"):
+    sentence = f"^run {name}: got 0 of 2 shares of the held-out set, expected all$"
+    with pytest.raises(RunError, match=sentence):
         job.action("evaluator")({"s3": s3.params, "run": name})

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import ParameterError, RunError
 
-from .conftest import keras_file
+from .conftest import arrays, keras_file, npz
 
 
 def plan(s3, run):
@@ -18,6 +18,7 @@ def plan(s3, run):
 def test_the_plan_holds_every_number(action, given, s3):
     run = action("planner")(given)["run"]
     found = plan(s3, run)
+    assert (found["held_out"], found["judges"]) == (40, 1)
     numbers = {"workers": 3, "epochs": 2, "rounds": 4, "batch": 9, "seed": 0, "counts": [67, 67, 66]}
     assert {name: found[name] for name in numbers} == numbers
     assert found["model"] == {
@@ -75,3 +76,23 @@ def test_a_planner_that_died_before_copying_the_model_is_made_good(action, given
 
 def test_a_fraction_is_taken_off_the_shards(action, given, s3):
     assert plan(s3, action("planner")({**given, "validation": 0.25})["run"])["counts"] == [50, 50, 50]
+
+
+def test_lanes_share_a_large_test_set_unless_a_metric_is_no_mean(action, given, put, s3):
+    given["dataset"] = put("data/judges.npz", npz(**arrays(test=2048)))
+    found = plan(s3, action("planner")(given)["run"])
+    assert (found["held_out"], found["judges"]) == (2048, 2)
+    compiled = {"optimizer": {"module": "keras.optimizers", "class_name": "Adam"}, "metrics": ["auc"]}
+    model = keras_file(compile_config={**compiled, "loss": "sparse_categorical_crossentropy"})
+    given |= {"run": "judges-alone", "model": put("data/judges.keras", model)}
+    assert plan(s3, action("planner")(given)["run"])["judges"] == 1
+
+
+@pytest.mark.parametrize(("test_set", "expected"), [(True, 40), (False, 8_000)])
+def test_a_fraction_is_judged_where_there_is_no_test_set(action, given, put, s3, test_set, expected):
+    held = arrays(train=32_000)
+    if not test_set:
+        del held["x_test"], held["y_test"]
+    given |= {"dataset": put("data/fraction.npz", npz(**held)), "validation": 0.25}
+    found = plan(s3, action("planner")(given)["run"])
+    assert (found["held_out"], found["evaluate_on"]) == (expected, "test" if test_set else "validation")

@@ -7,10 +7,12 @@ import urllib.request
 import numpy as np
 import pytest
 
-from common import drive, ledger, pace, rounds, state
+from common import drive, ledger, pace, rounds, slices, state
 from common.errors import RunError
 from common.run import Run
 from common.store import Objects
+
+from .conftest import arrays, npz
 
 STOCK = pace.Limits(60, 30)
 KILL = "The action did not produce a valid response and exited unexpectedly."
@@ -43,7 +45,7 @@ class Driver:
         )  # fmt: skip
         wave, pending = drive.take(self.this, self.this.plan(), turn)
         self.wave = wave.wave if wave else self.wave
-        return (drive.values(self.this, self.this.plan(), wave) if wave else []), pending
+        return (slices.values(self.this, self.this.plan(), wave) if wave else []), pending
 
 
 @pytest.fixture
@@ -83,6 +85,12 @@ def train(value, tmp_path, step=None):
     return {"lane": lane, "start": value["start"], "step": step}
 
 
+def judge(value):
+    """Write what a trainer would that judged its share; return its item."""
+    assert put(value["put"], b"{}") == 200
+    return {"lane": value["lane"], "start": 0, "step": 1}
+
+
 def weights(this, round_):
     lane = rounds.reader(this, f"rounds/{round_:05d}/model.safetensors")
     return lane.chunk("trainable.0000.w", 0, 3).tolist()
@@ -98,17 +106,38 @@ def test_rounds_follow_each_other_until_the_run_is_trained(run, tmp_path):
         ]
         assert [v["shard"][-1] for v in values] == [str((lane + number // 2) % 3) for lane in range(3)]
         ahead = [
-            v["next"] and (v["next"]["shard"], v["next"]["y"].split("?")[0].rpartition("/shards/")[2]) for v in values
+            v["next"] and (v["next"]["shard"], v["next"]["y"].split("?")[0].rpartition(f"/{this.name}/")[2])
+            for v in values
         ]
-        there = [(f"{this.name}/{k}", f"{k:02d}/y.npy") for k in (1, 2, 0)]
-        assert ahead == (there if number == 1 else [None] * 3)  # the pass ends, and lanes move on
+        there = [(f"{this.name}/{k}", f"shards/{k:02d}/y.npy") for k in (1, 2, 0)]  # the pass ends, and lanes move on
+        judged = [(f"{this.name}/test", "test/y.npy"), None, None]
+        assert ahead == {1: there, 3: judged}.get(number, [None] * 3)
         items = [train(value, tmp_path) for value in values]
-    assert driver.turn(items) == ([], False)
+    [value], pending = driver.turn(items)
+    assert (value["round"], value["lane"], value["rows"], pending) == (4, 0, (0, 40), True)
+    assert driver.turn([judge(value)]) == ([], False)
     expected = [np.average([10.0 * r + k for k in range(3)], weights=[10, 11, 12]) for r in range(4)]
     for number in range(4):
         np.testing.assert_allclose(weights(this, number + 1), [expected[number]] * 3, rtol=1e-6)
     assert rounds.metrics(rounds.summaries(this, 4)) == {"loss": pytest.approx(6 / 30)}
     assert driver.turn([]) == ([], False)
+
+
+def test_a_share_that_was_judged_is_not_judged_again(run, put, tmp_path):
+    this = run(epochs=1, rounds=1, dataset=put("data/shares.npz", npz(**arrays(test=2100))))
+    driver = Driver(this)
+    values, _ = driver.turn()
+    values, _ = driver.turn([train(value, tmp_path) for value in values])
+    assert [(v["lane"], v["rows"], bool(v["final"])) for v in values] == [
+        (0, (0, 1056), True),
+        (1, (1056, 2100), False),
+    ]
+    slowest = 2.0 / 10  # seconds of training for an example
+    assert drive.expected(this, this.plan(), ledger.newest(this).slices) == pytest.approx(slowest * 1050)
+    items = [{"failed": KILL}, judge(values[1])]
+    again, pending = driver.turn(items)
+    assert ([(v["lane"], v["round"], v["attempt"]) for v in again], pending) == ([(0, 1, 2)], True)
+    assert driver.turn([judge(again[0])]) == ([], False)
 
 
 def test_a_trained_lane_is_not_trained_again(run, tmp_path):

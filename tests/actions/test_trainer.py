@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import time
 
 import keras
@@ -89,6 +90,20 @@ def lanes(s3, action, tmp_path_factory):
     lanes = Lanes(s3, action("trainer"), tmp_path_factory.mktemp("trainer"))
     yield lanes
     lanes.objects.client.close()
+
+
+def judged(lanes, run, **changes):
+    """Return the slice of the evaluation of a state that a run has left, and the keys of what it leaves."""
+    at = {name: lanes.at(f"trainer/{run}/{name}") for name in ("scores", "final.keras")}
+    get = {"model": "trainer/initial.keras", "state": lanes.key(run, 0, 0, 10)}
+    get |= {name: f"trainer/held/{name}.npy" for name in ("x", "y")}
+    value = {
+        "run": run, "wave": 3, "round": 2, "lane": 0, "start": 0, "attempt": 1, "deadline": time.time() + 120,
+        "learning_rate": None, "model_sha256": lanes.sha256, "rows": [8, 40], "set": f"{run}/test",
+        "get": {name: lanes.get(key) for name, key in get.items()},
+        "put": lanes.objects.presign_put(at["scores"]), "final": lanes.objects.presign_put(at["final.keras"]),
+    }  # fmt: skip
+    return {**value, **changes}, at
 
 
 def measured(answer):
@@ -205,6 +220,41 @@ def test_learning_rate_micro_and_validation(lanes):
     tensors, metadata = lanes.read("rate", 10)
     assert state.digest(tensors) == state.digest(oracle.export_state())
     assert Progress.unpack(metadata).validation == oracle.evaluate(HELD["x"], HELD["y"], "here")
+
+
+def test_a_share_is_judged_as_plain_keras_does(lanes, tmp_path):
+    lanes.main(lanes.slice("judged", [10]))
+    value, at = judged(lanes, "judged")
+    answer = lanes.main(value)
+    assert {name: answer[name] for name in ("run", "wave", "round", "lane", "start", "step")} == {
+        "run": "judged", "wave": 3, "round": 2, "lane": 0, "start": 0, "step": 1,
+    }  # fmt: skip
+    lanes.objects.download(at["final.keras"], tmp_path / "final.keras")
+    plain = keras.models.load_model(tmp_path / "final.keras")
+    expected = plain.evaluate(HELD["x"][8:40], HELD["y"][8:40], verbose=0, return_dict=True)
+    found = json.loads(lanes.objects.read(at["scores"]))
+    assert found["scores"] == pytest.approx(expected, abs=1e-6)
+    assert {name: total / count for name, (total, count) in found["sums"].items()} == pytest.approx(found["scores"])
+    assert found["sums"]["accuracy"][1] == 32
+    tensors, _ = lanes.read("judged", 10)
+    weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("trainable", "weight"))}
+    assert found["weights_sha256"] == state.digest(weights)
+    assert (found["seconds"], found["memory"]) == (answer["seconds"], answer["memory"])
+
+
+def test_a_judged_share_that_exists_is_left_alone(lanes):
+    lanes.main(lanes.slice("judged-twice", [10]))
+    value, at = judged(lanes, "judged-twice", final=None)
+    lanes.objects.create(at["scores"], b"the twin's")
+    assert lanes.main(value)["step"] == 1
+    assert lanes.objects.read(at["scores"]) == b"the twin's"
+    assert not lanes.objects.sizes("trainer/judged-twice/final")
+
+
+def test_a_judge_that_was_queued_too_long_does_nothing(lanes):
+    value, _ = judged(lanes, "judged-late", deadline=time.time() + 4.9)
+    late = {"late": True, "run": "judged-late", "wave": 3, "round": 2, "lane": 0, "start": 0, "step": 0}
+    assert lanes.main(value) == late
 
 
 def test_queued_too_long(lanes, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import zips
 from zips import ROOT, PackageError
 
-TENSORFLOW_ACTIONS = {"trainer", "evaluator"}
+TENSORFLOW_ACTIONS = {"trainer"}
 ACTIONS = sorted(path.parent.name for path in ROOT.glob("actions/*/__main__.py"))
 CONDUCTORS = sorted(path.stem for path in ROOT.glob("compositions/*.js"))
 # as the proxy loads an action: the zip's root first on the path, __main__.py under another name

@@ -39,16 +39,25 @@ def functional(inputs, outputs):
 
 def test_a_sequential_model():
     found = keras_file.describe(SEQUENTIAL)
-    assert found == keras_file.KerasFile((8, 8), 5, "sparse_categorical_crossentropy")
+    assert found == keras_file.KerasFile((8, 8), 5, "sparse_categorical_crossentropy", accuracy=False, means=True)
 
 
 @pytest.mark.parametrize(
-    ("metrics", "expected"),
-    [(None, False), (["mae"], False), (["acc"], True), ([{"class_name": "BinaryAccuracy"}], True)],
+    ("metrics", "weighted", "accuracy", "means"),
+    [
+        (None, None, False, True),
+        (["mae"], [], False, True),
+        (["acc", "mse"], None, True, True),
+        (["accuracy", "auc"], None, True, False),
+        (["accuracy"], ["accuracy"], True, False),
+        ([{"class_name": "BinaryAccuracy"}], None, True, False),
+        ({"d": ["accuracy"]}, None, True, False),
+    ],
 )
-def test_whether_a_model_measures_accuracy(metrics, expected):
-    config = changed(compile_config={**SEQUENTIAL["compile_config"], "metrics": metrics})
-    assert keras_file.describe(config).accuracy == expected
+def test_which_metrics_a_model_has(metrics, weighted, accuracy, means):
+    compiled = {**SEQUENTIAL["compile_config"], "metrics": metrics, "weighted_metrics": weighted}
+    found = keras_file.describe(changed(compile_config=compiled))
+    assert (found.accuracy, found.means) == (accuracy, means)
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(["i", 0, 0], ["d", 0, 0]), ([["i", 0, 0]], [["d", 0, 0]])])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.errors import ParameterError
-from common.schedule import Schedule, stops
+from common.schedule import Schedule, judges, share, stops
 
 COUNTS = [103, 97, 110]
 
@@ -122,3 +122,19 @@ def test_stops_double_and_end_with_the_round(start: int, total: int, expected: l
 def test_stops_of_a_finished_round() -> None:
     with pytest.raises(ParameterError, match=r"start: got 10, expected 0\.\.9"):
         stops(10, 10)
+
+
+@pytest.mark.parametrize(
+    ("workers", "examples", "expected"), [(4, 1, 1), (4, 2047, 1), (4, 2048, 2), (4, 10_000, 4), (28, 10_000, 9)]
+)
+def test_a_judge_has_a_thousand_examples_at_least(workers: int, examples: int, expected: int) -> None:
+    assert judges(workers, examples) == expected
+
+
+@pytest.mark.parametrize(("examples", "count"), [(1, 1), (2100, 2), (10_000, 4), (4097, 3), (28 * 1024, 28)])
+def test_shares_are_the_set_in_order_in_whole_batches(examples: int, count: int) -> None:
+    shares = [share(examples, count, lane) for lane in range(count)]
+    assert [row for first, last in shares for row in range(first, last)] == list(range(examples))
+    assert all(first % 32 == 0 for first, _ in shares)
+    sizes = [last - first for first, last in shares]
+    assert max(sizes) - min(sizes) <= 2 * 32

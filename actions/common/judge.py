@@ -1,0 +1,56 @@
+"""The evaluation's slice: judges the trained model on a share of the held-out set; used by the trainer."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import state, transfer
+from common.lane import MARGIN_SECONDS
+from common.memory import PeakMemory
+from common.model import Learner
+from common.warm import Arrays, Learners
+
+WEIGHTS = ("trainable.", "weight.")
+
+
+def judge(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[str, Any]:
+    """Do a slice of the evaluation, and leave in the store what it found."""
+    began = time.time()
+    place = {name: params[name] for name in ("run", "wave", "round", "lane", "start")}
+    if began > params["deadline"] - MARGIN_SECONDS:
+        return {"late": True, **place, "step": 0}
+    with PeakMemory() as peak:
+        learner = trained(params, learners)
+        data = sets.open(params["set"], {name: params["get"][name] for name in ("x", "y")})
+        found = judgement(learner, data, params)
+        if params["final"]:
+            leave(learner, params["final"])
+    spent = {"seconds": time.time() - began, "memory": peak.bytes}
+    transfer.put_json(params["put"], {**found, **spent})
+    return {**place, "step": 1, **spent}
+
+
+def trained(params: dict[str, Any], learners: Learners) -> Learner:
+    """Return the learner with the last average as its weights, finished as Model.fit does it."""
+    get = params["get"]
+    learner = learners.take(get["model"], params["model_sha256"], params["learning_rate"], initial=False)
+    learner.import_state(transfer.fetch_state(get["state"])[0])
+    learner.finish()
+    return learner
+
+
+def judgement(learner: Learner, data: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Return loss and metrics of the share, the sums they are quotients of, and the digest of the weights."""
+    rows = slice(*params["rows"])
+    scores = learner.evaluate(data["x"][rows], data["y"][rows], f"after round {params['round'] - 1}")
+    weights = {name: tensor for name, tensor in learner.export_state().items() if name.startswith(WEIGHTS)}
+    return {"scores": scores, "sums": learner.sums(), "weights_sha256": state.digest(weights)}
+
+
+def leave(learner: Learner, url: str) -> None:
+    """Upload the model as a `.keras` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "final.keras"
+        learner.save(path)
+        transfer.put(url, path)

@@ -1,0 +1,110 @@
+"""What a trainer is given for a slice: numbers and presigned URLs, no key of the store; used by the reducer."""
+
+from typing import Any
+
+from common import rounds
+from common import run as keys
+from common.ledger import Slice, Wave
+from common.plan import Plan, schedule, schedule_numbers
+from common.run import Run
+from common.schedule import share, stops
+
+SHORT_SECONDS = 60.0  # a slice of a wave this short, expected to take 15 s at most, is saved at its end only
+
+
+def values(this: Run, plan: Plan, wave: Wave) -> list[dict[str, Any]]:
+    """Return the wave's slices as the trainers take them: numbers and presigned URLs, no key."""
+    if wave.round == plan["rounds"]:
+        return [evaluation(this, plan, wave, piece) for piece in wave.slices]
+    allowed = wave.deadline - wave.issued
+    return [value(this, plan, wave, piece, short=allowed <= SHORT_SECONDS and piece.round > 0) for piece in wave.slices]
+
+
+def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[str, Any]:
+    """Return one trainer's parameters."""
+    steps = schedule(plan)
+    shard, total = steps.shard(piece.round, piece.lane), steps.steps(piece.round, piece.lane)
+    offered = [total] if short else stops(piece.start, total)
+    if rounds.keeps_start(plan) and (piece.round, piece.lane, piece.start) == (0, 0, 0):
+        offered = [0, *offered]
+    put = [[step, this.objects.presign_put(this.at(keys.state_key(piece.round, piece.lane, step)))] for step in offered]
+    return {
+        **place(this, plan, wave, piece),
+        "micro": piece.micro,
+        "schedule": schedule_numbers(plan),
+        "shard": f"{this.name}/{shard}",
+        "get": readable(this, plan, piece, shard),
+        "next": following(this, plan, piece),
+        "put": put,
+    }
+
+
+def following(this: Run, plan: Plan, piece: Slice) -> dict[str, str | None] | None:
+    """Return what else the lane reads next, a shard or the held-out set: the trainer fetches it meanwhile."""
+    steps, after = schedule(plan), piece.round + 1
+    if after == steps.rounds:
+        if piece.lane >= plan["judges"]:
+            return None
+        return {"shard": f"{this.name}/{plan['evaluate_on']}", **urls(this, held_out(plan))}
+    shard = steps.shard(after, piece.lane)
+    if shard == steps.shard(piece.round, piece.lane):
+        return None
+    return {"shard": f"{this.name}/{shard}", **urls(this, {name: keys.shard_key(shard, name) for name in ("x", "y")})}
+
+
+def readable(this: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:
+    """Return the URLs a slice reads from."""
+    wanted: dict[str, str | None] = {
+        "model": keys.INITIAL,
+        "x": keys.shard_key(shard, "x"),
+        "y": keys.shard_key(shard, "y"),
+        "state": state_before(piece),
+    }
+    if plan["weighting"] == "accuracy":
+        wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in ("x", "y")}
+    return urls(this, wanted)
+
+
+def state_before(piece: Slice) -> str | None:
+    """Return the key of the state a slice starts from; None: the user's model itself."""
+    if piece.start:
+        return keys.state_key(piece.round, piece.lane, piece.start)
+    return keys.model_key(piece.round) if piece.round else None
+
+
+def evaluation(this: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
+    """Return the parameters of a trainer that judges a share of the held-out set; lane 0 leaves the model, too."""
+    final = this.objects.presign_put(this.at(keys.FINAL)) if piece.lane == 0 else None
+    return {
+        **place(this, plan, wave, piece),
+        "rows": share(plan["held_out"], plan["judges"], piece.lane),
+        "set": f"{this.name}/{plan['evaluate_on']}",
+        "get": urls(this, {"model": keys.INITIAL, "state": keys.model_key(plan["rounds"]), **held_out(plan)}),
+        "put": this.objects.presign_put(this.at(keys.scores_key(piece.lane))),
+        "final": final,
+    }
+
+
+def place(this: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
+    """Return what all slices of waves have: where they stand, and which model it is."""
+    return {
+        "run": this.name,
+        "wave": wave.wave,
+        "round": piece.round,
+        "lane": piece.lane,
+        "start": piece.start,
+        "attempt": piece.attempt,
+        "deadline": wave.deadline,
+        "learning_rate": plan["learning_rate"],
+        "model_sha256": plan["model"]["sha256"],
+    }
+
+
+def held_out(plan: Plan) -> dict[str, str | None]:
+    """Return the keys of the set that the model is judged on."""
+    return {name: keys.part_key(plan["evaluate_on"], name) for name in ("x", "y")}
+
+
+def urls(this: Run, wanted: dict[str, str | None]) -> dict[str, str | None]:
+    """Return presigned URLs of keys."""
+    return {name: key and this.objects.presign_get(this.at(key)) for name, key in wanted.items()}
