@@ -15,6 +15,7 @@ EXPERIMENTS = {
     "batch 16, 1e-3, 14 passes": Settings(4, 14, 28, 16, 1e-3),
     "batch 16, 1e-3, momentum 0.3, 14 passes": Settings(4, 14, 28, 16, 1e-3, 0.3),
     "batch 16, 1e-3, momentum 0.3, whole epochs": Settings(4, 12, 12, 16, 1e-3, 0.3),
+    "two lanes, batch 23, 1e-3, momentum 0.3": Settings(2, 12, 24, 23, 1e-3, 0.3),
     "batch 32, 2e-3, cosine, 10 passes": Settings(4, 10, 20, 32, 2e-3, decay="cosine"),
     "one shot (thesis)": Settings(4, 8, 1, 64, 1e-3, rotation=False),
     "averages with reset (KubeML)": Settings(4, 8, 8, 64, 1e-3, rotation=False, optimizer_state="reset"),
