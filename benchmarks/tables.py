@@ -33,7 +33,7 @@ def judged(row: Row, known: Measurements) -> dict[str, Any]:
     else:
         each = [ours[pair] / other[pair] if row.other else ours[pair] for pair in pairs]
         value = statistics.median(each)
-    met = value >= row.goal if row.least else value <= row.goal
+    met = None if row.goal is None else value >= row.goal if row.least else value <= row.goal
     return {**base, "value": round(value, 4), "spread": [round(min(each), 4), round(max(each), 4)], "met": met}
 
 
@@ -78,11 +78,12 @@ def markdown(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], cases:
 
 def line(row: Mapping[str, Any]) -> str:
     """Return a row of the first table."""
+    goal = "" if row["goal"] is None else row["goal"]
     if row["value"] is None:
-        return f"| {row['title']} | not measured | | {row['goal']} | 0 | |"
+        return f"| {row['title']} | not measured | | {goal} | 0 | |"
     low, high = row["spread"]
-    met = "yes" if row["met"] else "no"
-    return f"| {row['title']} | {row['value']} | {low} .. {high} | {row['goal']} | {row['pairs']} | {met} |"
+    met = {None: "", True: "yes", False: "no"}[row["met"]]
+    return f"| {row['title']} | {row['value']} | {low} .. {high} | {goal} | {row['pairs']} | {met} |"
 
 
 def case_line(case: Case, known: Measurements) -> str:

@@ -42,3 +42,9 @@ def test_a_quantity_of_our_own_needs_no_other():
 def test_what_was_not_measured_is_said():
     row = tables.judged(Row("memory", "ours", "single", "memory", 0.33), KNOWN)
     assert tables.line(row) == "| memory | not measured | | 0.33 | 0 | |"
+
+
+def test_a_row_for_comparison_has_no_goal_to_meet():
+    row = tables.judged(Row("one shot", "ours", "single", "accuracy", None, difference=True), KNOWN)
+    assert row["met"] is None
+    assert tables.line(row) == "| one shot | -0.005 | -0.02 .. 0.01 |  | 2 |  |"
