@@ -67,7 +67,7 @@ def test_the_runtimes_manifest_names_the_images() -> None:
     cells = {kind: entry["stemCells"] for kind, entry in kinds.items() if "stemCells" in entry}
     assert cells == {
         "python:3.11-dl": [{"initialCount": 3, "memory": "256 MB"}],
-        "python:3.11-tensorflow": [{"initialCount": 5, "memory": "384 MB"}],
+        "python:3.11-tensorflow": [{"initialCount": 4, "memory": "384 MB"}],
     }
 
 
