@@ -13,8 +13,10 @@ from common.errors import ModelError
 Config = dict[str, Any]
 MODELS = ("Sequential", "Functional", "Model")
 # Metrics that are means over examples: those of parts of a set give that of the whole.
-ACCURACIES = ("accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
-MEANS = {*ACCURACIES, "acc", "mse", "mae", "mean_squared_error", "mean_absolute_error"}
+MEANS = {
+    *("acc", "accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"),
+    *("mse", "mae", "mean_squared_error", "mean_absolute_error"),
+}
 
 
 @dataclass(frozen=True)

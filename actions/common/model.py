@@ -1,6 +1,6 @@
 """A Keras model that learns and is judged batch by batch inside the graph; the only module that imports TensorFlow.
 
-Used by the trainer and the evaluator. The arithmetic is Keras' own train_step and test_step: one lane that trains alone
+Used by the trainer. The arithmetic is Keras' own train_step and test_step: one lane that trains alone
 gives the weights and slots of plain Keras on the same batches. What differs is the loop: one traced graph call takes
 many batches, so that small batches cost no more a sample than large ones, and memory does not grow with the data.
 """

@@ -7,7 +7,7 @@ from common import run as keys
 from common.ledger import Slice, Wave
 from common.plan import Plan, schedule, schedule_numbers
 from common.run import Run
-from common.schedule import share, stops
+from common.schedule import Schedule, share, stops
 
 SHORT_SECONDS = 60.0  # a slice of a wave this short, expected to take 15 s at most, is saved at its end only
 
@@ -34,14 +34,14 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
         "schedule": schedule_numbers(plan),
         "shard": f"{this.name}/{shard}",
         "get": readable(this, plan, piece, shard),
-        "next": following(this, plan, piece),
+        "next": following(this, plan, steps, piece),
         "put": put,
     }
 
 
-def following(this: Run, plan: Plan, piece: Slice) -> dict[str, str | None] | None:
+def following(this: Run, plan: Plan, steps: Schedule, piece: Slice) -> dict[str, str | None] | None:
     """Return what else the lane reads next, a shard or the held-out set: the trainer fetches it meanwhile."""
-    steps, after = schedule(plan), piece.round + 1
+    after = piece.round + 1
     if after == steps.rounds:
         if piece.lane >= plan["judges"]:
             return None

@@ -1,6 +1,6 @@
 """A model state as one safetensors file: weights, optimizer slots, counters and how far its lane has come.
 
-Used by the trainer and the evaluator, which hold a whole state in memory, and by the reducer, which reads headers and
+Used by the trainer, which holds a whole state in memory, and by the reducer, which reads headers and
 parts of tensors by range and writes a new state piece by piece. It needs neither TensorFlow nor the safetensors
 package: the format is an eight-byte length, a JSON header, and the tensors' bytes one after the other.
 """
