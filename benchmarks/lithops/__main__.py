@@ -25,9 +25,10 @@ from services import ServiceError
 START = "cold"  # blackbox images cannot be prewarmed
 OURS = next(case for case in CASES if case.name == "ours, 4 epochs")
 THEIRS = Case("Lithops, 4 epochs", "lithops", OURS.dataset, OURS.epochs)
+TRIES = 3  # of Lithops', a pair
 ROWS = (
     Row("time, 4 epochs of MNIST, both cold", OURS.name, THEIRS.name, "seconds", 0.7),
-    Row("accuracy", OURS.name, THEIRS.name, "accuracy", 0.0, difference=True),
+    Row("accuracy", OURS.name, THEIRS.name, "accuracy", 0.0, difference=True, least=True),
 )
 NOTES = f"""
 Lithops: its OpenWhisk backend and its S3 storage on the same localwhisk and versitygw, in a blackbox image with
@@ -36,7 +37,9 @@ this case: {stage.WORKERS} workers, {stage.ROUNDS} rounds (of `map_reduce`), loc
 epochs in all, {stage.MEMORY} MB a function. In Lithops' favour: the clock starts when its client is imported and its
 action deployed, the client that splits the data set has no quota, and nothing is cleaned up meanwhile. It lists its
 statuses every {stage.POLL_SECONDS} s; its default is 2 s. A proxy ends TLS before localwhisk: Lithops' client knows no
-plain http.
+plain http. Where its reducer meets an empty answer (`EOFError`: a call's process shares an open connection to the store
+with the one it was forked from), Lithops is started again, and only the run that ends well is timed: `ended_early` in
+lithops.jsonl counts the others.
 """
 console = Console(highlight=False)
 
@@ -53,11 +56,21 @@ def perform(pairs: int, results: Path) -> None:
             with console.status(f"{case.name}, pair {pair} ..."):
                 data, model = files.data(case.dataset), files.model(case.dataset, pair)
                 found: Measurement = (
-                    measure(ours, case, pair, data, model) if case is OURS else theirs.measure(pair, data, model)
+                    measure(ours, case, pair, data, model) if case is OURS else whole(theirs, pair, data, model)
                 )
             with lines.open("a") as file:
                 file.write(json.dumps({"case": case.name, "pair": pair, "start": START, **found}) + "\n")
             console.print(f"{case.name}, pair {pair}: {found['seconds']:.1f} s, accuracy {found['accuracy']}")
+
+
+def whole(theirs: stage.Stage, pair: int, data: Path, model: Path) -> Measurement:
+    """Measure Lithops, again where it ended early; `ended_early` says how often."""
+    for early in range(TRIES - 1):
+        try:
+            return {**theirs.measure(pair, data, model), "ended_early": early}
+        except stage.EndedError as error:
+            console.print(str(error))
+    return {**theirs.measure(pair, data, model), "ended_early": TRIES - 1}
 
 
 def write(results: Path) -> None:

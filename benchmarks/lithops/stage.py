@@ -34,6 +34,10 @@ SCRIPT = str(Path(__file__).with_name("training.py"))
 OWN = ("lithops.jobs/", "lithops/")  # what it leaves in the bucket, but for the runtime's description
 
 
+class EndedError(StageError):
+    """A program of Lithops' that ended with an error, in one sentence."""
+
+
 @dataclass(frozen=True)
 class Running:
     """A platform that is up: its sides, and what Lithops must know of it."""
@@ -56,6 +60,8 @@ class Stage:
         """Train once; the pair's number is the seed."""
         self._prepare()
         with self._running() as running:
+            for prefix in OWN:
+                empty(running.bucket, prefix)
             for file in (data, model):
                 running.bucket.client.upload_file(str(file), running.bucket.bucket, f"bench/{file.name}")
             running.watch.forget()
@@ -68,8 +74,6 @@ class Stage:
             found = json.loads(said.splitlines()[-1])
             time.sleep(RECORDS_SECONDS)
             records = list(running.client.records(found["began"]))
-            for prefix in OWN:
-                empty(running.bucket, prefix)
         return {
             "seconds": round(found["seconds"], 3),
             "accuracy": round(found["accuracy"], 6),
@@ -114,7 +118,7 @@ class Stage:
         )
         if ran.returncode:
             last = (ran.stderr.strip() or ran.stdout.strip() or "nothing").splitlines()[-1]
-            raise StageError(f"{words[0]}: ended with {ran.returncode} and said {last!r}, expected 0")
+            raise EndedError(f"{words[0]}: ended with {ran.returncode} and said {last!r}, expected 0")
         return ran.stdout
 
 

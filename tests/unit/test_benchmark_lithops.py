@@ -6,10 +6,11 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from benchmarks.lithops import environment, stage
-from benchmarks.lithops.__main__ import OURS
+from benchmarks.lithops.__main__ import OURS, whole
 from benchmarks.lithops.front import front
 
 from common import params
@@ -69,3 +70,26 @@ def test_lithops_trains_as_often_as_ours():
     ours = params.complete({"dataset": "d.npz", "model": "m.keras", "epochs": OURS.epochs, **OURS.parameters})
     assert (ours["workers"], ours["rounds"], ours["local_batch_size"]) == (stage.WORKERS, stage.ROUNDS, stage.BATCH)
     assert stage.PARTS * OURS.epochs == stage.ROUNDS
+
+
+class Ending(stage.Stage):
+    """Ends early so many times, as Lithops now and then does."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def measure(self, pair: int, data: Path, model: Path) -> dict[str, object]:
+        self.times -= 1
+        if self.times >= 0:
+            raise stage.EndedError("python: ended with 1 and said 'EOFError: Ran out of input', expected 0")
+        return {"seconds": 1.0, "pair": pair}
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_a_run_that_ended_early_is_measured_again_and_counted(times):
+    assert whole(Ending(times), 4, Path("d"), Path("m")) == {"seconds": 1.0, "pair": 4, "ended_early": times}
+
+
+def test_a_third_early_end_ends_the_benchmark():
+    with pytest.raises(stage.EndedError, match="EOFError"):
+        whole(Ending(3), 4, Path("d"), Path("m"))
