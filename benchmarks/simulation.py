@@ -63,7 +63,9 @@ class Simulation:
 
     def __init__(self, settings: Settings, seed: int, dataset: str, arrays: Arrays, folder: Path) -> None:
         self.settings, self.seed, self.arrays, self.folder = settings, seed, arrays, folder
-        owner = shards.assign(arrays["y_train"], settings.workers, seed, None)
+        owner = shards.assign(
+            shards.class_numbers([arrays["y_train"]]), len(arrays["y_train"]), settings.workers, seed, None
+        )
         self.data = [(arrays["x_train"][owner == k], arrays["y_train"][owner == k]) for k in range(settings.workers)]
         kind = Schedule if settings.rotation else Fixed
         counts = [len(y) for _, y in self.data]

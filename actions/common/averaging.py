@@ -43,7 +43,10 @@ class Lane:
         """Return elements first..last of a tensor, flat."""
         entry = self.tensors[name]
         size = entry.dtype.itemsize
-        return np.frombuffer(self._span(entry.begin + first * size, entry.begin + last * size), entry.dtype)
+        data = self._span(entry.begin + first * size, entry.begin + last * size)
+        if len(data) < (last - first) * size:
+            raise RunError(f"state: got a file that ends within {name}, expected it up to byte {entry.end}")
+        return np.frombuffer(data, entry.dtype)
 
     def _span(self, begin: int, end: int) -> memoryview:
         if begin < self._begin:  # a variance looks back at its mean: not worth losing what was read ahead

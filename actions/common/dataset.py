@@ -148,10 +148,6 @@ class Dataset:
         except UNREADABLE as error:
             raise DatasetError(f"{self.at}: {array.name} is damaged ({error}), expected a whole .npz") from None
 
-    def whole(self, array: Array) -> NDArray[Any]:
-        """Return a whole array; for labels, which are small."""
-        return np.concatenate(list(self.chunks(array)))
-
 
 def read_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, Fortran order and dtype from the head of an .npy file."""

@@ -11,6 +11,7 @@ from typing import Any
 from common.errors import ModelError
 
 Config = dict[str, Any]
+Shape = tuple[int | None, ...]  # without the batch; None stands for any length
 MODELS = ("Sequential", "Functional", "Model")
 # Metrics that are means over examples: those of parts of a set give that of the whole.
 MEANS = {
@@ -23,14 +24,16 @@ MEANS = {
 class KerasFile:
     """What a model takes and gives: input shape without the batch, units of the last Dense, loss, accuracy or not.
 
-    `means` says that all its metrics are means over examples.
+    `means` says that all its metrics are means over examples, `label_shape` what the last Dense gives without batch and
+    units: `()` for one label an example, `(steps,)` for one a step.
     """
 
-    input_shape: tuple[int | None, ...] | None
+    input_shape: Shape | None
     classes: int | None
     loss: str
     accuracy: bool = False
     means: bool = False
+    label_shape: Shape | None = None
 
     @property
     def sparse(self) -> bool:
@@ -45,18 +48,20 @@ class KerasFile:
         if not any(fits(variant, self.input_shape) for variant in variants):
             raise ModelError(f"model: its input is {self.input_shape}, expected {shape} as in the dataset")
 
-    def check_labels(self, shape: tuple[int, ...], kind: str) -> None:
-        """Refuse labels that the loss cannot take; `shape` without the batch, `kind` of numpy's dtype."""
-        if self.sparse and (shape not in ((), (1,)) or kind not in "iub"):
-            raise ModelError(
-                f"model: loss {self.loss}, expected class numbers as labels, got shape {shape}, kind {kind}"
-            )
-        if self.loss == "categorical_crossentropy" and self.classes and shape != (self.classes,):
-            raise ModelError(f"model: loss {self.loss}, expected labels of shape ({self.classes},), got {shape}")
+    def check_labels(self, shape: tuple[int, ...]) -> None:
+        """Refuse labels of a shape, without the batch, that the loss cannot take; Keras drops a last axis of 1."""
+        expected = self.label_shape
+        if expected is None:
+            return
+        if self.sparse and not (fits(shape, expected) or fits(shape, (*expected, 1))):
+            raise ModelError(f"model: loss {self.loss}, expected class numbers of shape {expected}, got shape {shape}")
+        if self.loss == "categorical_crossentropy" and not fits(shape, (*expected, self.classes)):
+            wanted = (*expected, self.classes)
+            raise ModelError(f"model: loss {self.loss}, expected labels of shape {wanted}, got {shape}")
 
 
-def fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    """Return whether a shape is the expected one, None standing for any length."""
+def fits(shape: tuple[int, ...], expected: Shape) -> bool:
+    """Return whether a shape is the expected one."""
     return len(shape) == len(expected) and all(e in (None, s) for s, e in zip(shape, expected, strict=True))
 
 
@@ -85,7 +90,9 @@ def describe(config: Config) -> KerasFile:
     metrics, weighted = compiled.get("metrics") or [], compiled.get("weighted_metrics")
     accuracy = "acc" in json.dumps([metrics, weighted]).lower()
     means = not weighted and all(isinstance(metric, str) and metric in MEANS for metric in metrics)
-    return KerasFile(input_shape(config), classes(config), loss_name(compiled["loss"]), accuracy, means)
+    loss, last = compiled["loss"], last_dense(config)
+    units = int(last["config"]["units"]) if last and not ignores_class(loss) else None
+    return KerasFile(input_shape(config), units, loss_name(loss), accuracy, means, label_shape(last))
 
 
 def refuse_code(config: Config) -> None:
@@ -126,7 +133,7 @@ def ends(config: Config, side: str) -> list[str]:
     return names
 
 
-def input_shape(config: Config) -> tuple[int | None, ...] | None:
+def input_shape(config: Config) -> Shape | None:
     """Return the model's input shape without the batch, None where the file does not say."""
     wanted = ends(config, "input_layers")
     for layer in layers(config):
@@ -136,13 +143,24 @@ def input_shape(config: Config) -> tuple[int | None, ...] | None:
     return tuple(built[1:]) if built else None
 
 
-def classes(config: Config) -> int | None:
-    """Return the units of the Dense layer that gives the output, None where another kind of layer does."""
+def last_dense(config: Config) -> Config | None:
+    """Return the Dense layer that gives the output, None where another kind of layer does."""
     wanted = ends(config, "output_layers")
     given = [layer for layer in layers(config) if not wanted or layer["config"]["name"] in wanted]
     shaped = [layer for layer in given if layer["class_name"] not in ("Activation", "Softmax", "Dropout")]
     last = shaped[-1] if shaped else None
-    return int(last["config"]["units"]) if last and last["class_name"] == "Dense" else None
+    return last if last and last["class_name"] == "Dense" else None
+
+
+def label_shape(dense: Config | None) -> Shape | None:
+    """Return what a Dense layer gives without batch and units, None where the file does not say."""
+    built = dense and (dense.get("build_config") or {}).get("input_shape")
+    return tuple(built[1:-1]) if built else None
+
+
+def ignores_class(loss: Any) -> bool:
+    """Return whether a loss leaves out labels of one number, which may be any."""
+    return isinstance(loss, dict) and (loss.get("config") or {}).get("ignore_class") is not None
 
 
 def loss_name(loss: Any) -> str:

@@ -5,7 +5,10 @@ gives the weights and slots of plain Keras on the same batches. What differs is 
 many batches, so that small batches cost no more a sample than large ones, and memory does not grow with the data.
 """
 
+import re
+import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,8 +48,11 @@ class Learner:
         self._graphs: dict[str, Any] = {}
 
     def export_state(self) -> Tensors:
-        """Copies of all variables that training changes, by name."""
-        return {name: np.array(variable.numpy()) for name, variable in self._variables.items()}
+        """All variables that training changes, by name; views, which stay as they are when training goes on.
+
+        TensorFlow copies what is still read before it writes to it.
+        """
+        return {name: np.asarray(variable.value.read_value()) for name, variable in self._variables.items()}
 
     def import_state(self, tensors: Tensors) -> None:
         """Set all variables; the names must be exactly the ones of export_state."""
@@ -107,15 +113,24 @@ class Learner:
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
     def save(self, path: Path) -> None:
-        """Write a `.keras` file that plain Keras loads, optimizer state included."""
-        self.model.save(path)
+        """Write a `.keras` file that plain Keras loads, optimizer state included.
+
+        By way of a folder: into a file, Keras holds all weights in memory twice.
+        """
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as file:
+            self.model.save(folder, zipped=False)
+            for part in sorted(Path(folder).rglob("*")):
+                file.write(part, part.relative_to(folder))
 
     def _run(self, kind: str, x: Array, y: Array, bounds: Array, micro: int | None) -> None:
         x, y = _as_keras(x), _as_keras(y)
         key = f"{kind} {x.dtype}{x.shape[1:]} {y.dtype}{y.shape[1:]}"
         if key not in self._graphs:
             self._graphs[key] = _graph(self._step(kind), x, y)
-        self._graphs[key](x, y, bounds, micro or 0)
+        try:
+            self._graphs[key](x, y, bounds, micro or 0)
+        except tf.errors.InvalidArgumentError as error:  # its message tells every call that led there
+            raise ModelError(f"model: got a batch that it cannot take: {_cause(error)}") from error
 
     def _step(self, kind: str) -> Callable[..., None]:
         steps: dict[str, Callable[..., None]] = {
@@ -158,11 +173,12 @@ def _load(path: Path) -> Any:
     # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
     keras.utils.clear_session()
     try:
-        with warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             # A model saved before its first step has no slots: they start at zero.
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            model = keras.models.load_model(path, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+            zipfile.ZipFile(path).extractall(folder)  # from the file itself, Keras holds all weights in memory twice
+            model = keras.models.load_model(folder, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"model: Keras cannot load it: {_first_line(error)}") from error
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
@@ -274,5 +290,15 @@ def _accumulating_step(model: Any, x: Any, y: Any, micro: Any) -> None:
     model.optimizer.apply_gradients(zip(sums, weights, strict=True))
 
 
+def _cause(error: tf.errors.OpError) -> str:
+    """What TensorFlow says before the node it names last, after the calls that made the node."""
+    lines = [line.strip() for line in error.message.split("[[{{node")[0].splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
 def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """What Keras says first, without colours and without the layer's call, which holds no cause."""
+    text = re.sub(r"\x1b\[\d+m|\{\{function_node [^}]*\}\}", "", str(error))
+    lines = [line.strip() for line in text.splitlines()]
+    causes = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return causes[0] if causes else type(error).__name__

@@ -94,7 +94,7 @@ def identity(dataset: Dataset) -> dict[str, str | int]:
 def check_pair(keras: keras_file.KerasFile, train: Pair, pair: Pair) -> None:
     """Refuse a set that the model cannot take, or that differs in shape from the training set."""
     keras.check_inputs(pair.x.shape[1:])
-    keras.check_labels(pair.y.shape[1:], pair.y.dtype[1:2])
+    keras.check_labels(pair.y.shape[1:])
     if pair.x.shape[1:] != train.x.shape[1:] or pair.y.shape[1:] != train.y.shape[1:]:
         raise DatasetError(f"{pair.x.name}: got shape {pair.x.shape[1:]}, expected {train.x.shape[1:]} as in training")
 

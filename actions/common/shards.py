@@ -3,28 +3,37 @@
 Used by the planner (sizes) and the splitter. Never contiguous: files are often sorted by label.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
+Groups = NDArray[np.int64]  # each example's class, (examples,)
 CLASSES = 10_000  # more distinct labels than this are numbers, not classes
 SPLIT = 1  # stream of the seed, apart from the shuffles
 
 
-def deal(labels: NDArray[np.generic], seed: int) -> NDArray[np.int64]:
-    """Return the order `(examples,)` in which examples are dealt: shuffled, then by class where labels are classes."""
-    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, SPLIT]))).permutation(len(labels))
-    groups = class_numbers(labels)
+def deal(groups: Groups | None, examples: int, seed: int) -> NDArray[np.int64]:
+    """Return the order `(examples,)` in which examples are dealt: shuffled, then by class where there are classes."""
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, SPLIT]))).permutation(examples)
     return order if groups is None else order[np.argsort(groups[order], kind="stable")]
 
 
-def class_numbers(labels: NDArray[np.generic]) -> NDArray[np.int64] | None:
-    """Return each example's class `(examples,)`: class numbers or one-hot rows; None where labels are no classes."""
-    if labels.ndim == 2 and labels.shape[1] > 1 and is_one_hot(labels):
-        return np.asarray(np.argmax(labels, axis=1), np.int64)
-    if labels.dtype.kind not in "iub" or labels.size != len(labels):
-        return None
-    found, numbers = np.unique(labels.ravel(), return_inverse=True)
-    return np.asarray(numbers, np.int64) if len(found) <= CLASSES else None
+def class_numbers(blocks: Iterable[NDArray[np.generic]]) -> Groups | None:
+    """Return each example's class from blocks of labels: class numbers or one-hot rows; None where they are neither.
+
+    Labels themselves are never held: they may be as large as the examples.
+    """
+    found = []
+    for labels in blocks:
+        if labels.ndim == 2 and labels.shape[1] > 1 and is_one_hot(labels):
+            found.append(np.asarray(np.argmax(labels, axis=1), np.int64))
+        elif labels.dtype.kind in "iub" and labels.size == len(labels):
+            found.append(labels.ravel().astype(np.int64))
+        else:
+            return None
+    values, numbers = np.unique(np.concatenate(found), return_inverse=True)
+    return np.asarray(numbers, np.int64) if len(values) <= CLASSES else None
 
 
 def is_one_hot(labels: NDArray[np.generic]) -> bool:
@@ -42,13 +51,13 @@ def shard_counts(examples: int, workers: int) -> list[int]:
     return [examples // workers + (shard < examples % workers) for shard in range(workers)]
 
 
-def assign(labels: NDArray[np.generic], workers: int, seed: int, fraction: float | None) -> NDArray[np.int64]:
+def assign(groups: Groups | None, examples: int, workers: int, seed: int, fraction: float | None) -> NDArray[np.int64]:
     """Return each example's shard `(examples,)`, -1 for those that validate; every class is spread evenly."""
-    shard = np.empty(len(labels), np.int64)
-    order = deal(labels, seed)
+    shard = np.empty(examples, np.int64)
+    order = deal(groups, examples, seed)
     if fraction is not None:
-        held = validation_count(len(labels), fraction)
-        place = np.arange(len(labels)) * held // len(labels)
+        held = validation_count(examples, fraction)
+        place = np.arange(examples) * held // examples
         chosen = np.diff(place, append=held) > 0  # one of every `examples / held` in class order
         shard[order[chosen]] = -1
         order = order[~chosen]

@@ -48,20 +48,29 @@ def scatter(this: Run, plan: plans.Plan, folder: Path) -> tuple[dict[str, Path],
     """Write every shard and set as .npy files into a folder; return {key: file} and warnings."""
     dataset = reopen(this, plan["dataset"])
     train, test = dataset.training(), dataset.test()
-    labels = checked_labels(plan, dataset, train.y)
-    fraction = plan["parameters"]["validation"]
-    owner = shards.assign(labels, plan["workers"], plan["seed"], fraction if isinstance(fraction, float) else None)
-    files: dict[str, Path] = {}
-    for array, name in ((train.x, "x"), (train.y, "y")):
-        targets = {lane: keys.shard_key(lane, name) for lane in range(plan["workers"])}
-        targets |= {-1: keys.part_key("validation", name)} if isinstance(fraction, float) else {}
-        files |= deal_out(dataset, array, owner, targets, folder)
+    groups = class_numbers(plan, dataset, train.y)
+    files = deal_shards(plan, dataset, train, groups, folder)
     if test:
         files |= copy_set(plan, dataset, test, "test", folder)
     if plan["validation"]:
         held = reopen(this, plan["validation"])
         files |= copy_set(plan, held, held.held_out(), "validation", folder)
-    return files, thin_classes(labels, plan["workers"])
+    return files, thin_classes(groups, plan["workers"])
+
+
+def deal_shards(
+    plan: plans.Plan, dataset: Dataset, train: Pair, groups: shards.Groups | None, folder: Path
+) -> dict[str, Path]:
+    """Write the training set's shards, and what a fraction holds out of it; return {key: file}."""
+    fraction = plan["parameters"]["validation"]
+    held = fraction if isinstance(fraction, float) else None
+    owner = shards.assign(groups, train.y.shape[0], plan["workers"], plan["seed"], held)
+    files: dict[str, Path] = {}
+    for array, name, classes in ((train.x, "x", None), (train.y, "y", bound(plan))):
+        targets = {lane: keys.shard_key(lane, name) for lane in range(plan["workers"])}
+        targets |= {-1: keys.part_key("validation", name)} if held else {}
+        files |= deal_out(dataset, array, owner, targets, folder, classes)
+    return files
 
 
 def reopen(this: Run, identity: dict[str, Any]) -> Dataset:
@@ -75,13 +84,17 @@ def reopen(this: Run, identity: dict[str, Any]) -> Dataset:
 def copy_set(plan: plans.Plan, dataset: Dataset, pair: Pair, part: str, folder: Path) -> dict[str, Path]:
     """Write a held-out set's two arrays; return {key: file}."""
     everyone = np.zeros(pair.x.shape[0], np.int64)
-    checked_labels(plan, dataset, pair.y)
     files = deal_out(dataset, pair.x, everyone, {0: keys.part_key(part, "x")}, folder)
-    return files | deal_out(dataset, pair.y, everyone, {0: keys.part_key(part, "y")}, folder)
+    return files | deal_out(dataset, pair.y, everyone, {0: keys.part_key(part, "y")}, folder, bound(plan))
 
 
 def deal_out(
-    dataset: Dataset, array: Array, owner: NDArray[np.int64], targets: dict[int, str], folder: Path
+    dataset: Dataset,
+    array: Array,
+    owner: NDArray[np.int64],
+    targets: dict[int, str],
+    folder: Path,
+    classes: int | None = None,
 ) -> dict[str, Path]:
     """Stream an array's rows into one .npy file per owner; `owner` `(examples,)`; return {key: file}."""
     dtype = stored_dtype(array.dtype)
@@ -91,7 +104,7 @@ def deal_out(
         for who, file in opened.items():
             shape = (int(np.count_nonzero(owner == who)), *array.shape[1:])
             np.lib.format.write_array_header_1_0(file, {"descr": dtype.str, "fortran_order": False, "shape": shape})
-        for first, rows in checked_rows(dataset, array):
+        for first, rows in checked_rows(dataset, array, classes):
             mine = owner[first : first + len(rows)]
             for who, file in opened.items():
                 file.write(rows[mine == who].astype(dtype, copy=False).tobytes())
@@ -104,33 +117,50 @@ def stored_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype("<f4") if given.kind == "f" and given.itemsize > 4 else given.newbyteorder("<")
 
 
-def checked_rows(dataset: Dataset, array: Array) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield (first example, rows); DatasetError at the first value that is no finite number."""
+def class_numbers(plan: plans.Plan, dataset: Dataset, labels: Array) -> shards.Groups | None:
+    """Return the class of each example `(examples,)`, None where labels are no classes."""
+    classes = bound(plan)
+    blocks = (rows for _, rows in checked_rows(dataset, labels, classes))
+    return shards.class_numbers(rows.astype(np.int64, copy=False) if classes else rows for rows in blocks)
+
+
+def bound(plan: plans.Plan) -> int | None:
+    """Return how many classes the labels may name, None where they are no class numbers or may be any."""
+    model = plan["model"]
+    return model["classes"] if model["loss"].startswith("sparse_categorical") else None
+
+
+def checked_rows(dataset: Dataset, array: Array, classes: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield (first example, rows); DatasetError at the first value that is no finite number, or no class number."""
     first = 0
     for rows in dataset.chunks(array):
         if rows.dtype.kind == "f":
-            bad = ~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
-            if bad.any():
-                at = first + int(np.argmax(bad))
-                raise DatasetError(f"{array.name}: example {at} got NaN or infinity, expected finite numbers")
+            check_finite(array.name, rows, first)
+        if classes:
+            check_classes(array.name, rows, classes)
         yield first, rows
         first += len(rows)
 
 
-def checked_labels(plan: plans.Plan, dataset: Dataset, array: Array) -> NDArray[Any]:
-    """Return a set's labels; DatasetError for a class the model has no output for."""
-    labels = np.concatenate([rows for _, rows in checked_rows(dataset, array)])
-    classes = plan["model"]["classes"]
-    if classes and plan["model"]["loss"].startswith("sparse_categorical"):
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= classes:
-            raise DatasetError(f"{array.name}: got labels {low}..{high}, expected 0..{classes - 1} as the model gives")
-    return labels
+def check_finite(name: str, rows: NDArray[Any], first: int) -> None:
+    """Refuse NaN and infinity."""
+    bad = ~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+    if bad.any():
+        at = first + int(np.argmax(bad))
+        raise DatasetError(f"{name}: example {at} got NaN or infinity, expected finite numbers")
 
 
-def thin_classes(labels: NDArray[Any], workers: int) -> list[str]:
+def check_classes(name: str, rows: NDArray[Any], classes: int) -> None:
+    """Refuse a class that the model has no output for, and what is no class."""
+    if rows.dtype.kind == "f" and (broken := rows[rows % 1 != 0]).size:
+        raise DatasetError(f"{name}: got the label {broken.flat[0]}, expected whole numbers, the classes")
+    low, high = int(rows.min()), int(rows.max())
+    if low < 0 or high >= classes:
+        raise DatasetError(f"{name}: got labels {low}..{high}, expected 0..{classes - 1} as the model gives")
+
+
+def thin_classes(groups: shards.Groups | None, workers: int) -> list[str]:
     """Return a warning when some class has fewer examples than there are lanes."""
-    groups = shards.class_numbers(labels)
     if groups is None:
         return []
     thin = int(np.count_nonzero(np.bincount(groups) < workers))

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from common.errors import ModelError, StoreError
 
@@ -114,20 +113,29 @@ def write_header(tensors: Mapping[str, Entry | NDArray[Any]], metadata: Mapping[
 
 
 def save(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
-    """Write a whole state to a file."""
-    for name, tensor in tensors.items():
-        _code(name, tensor.dtype)
-    held = {name: np.ascontiguousarray(tensor).reshape(tensor.shape) for name, tensor in tensors.items()}
-    save_file(held, path, dict(metadata))
+    """Write a whole state to a file, tensor by tensor: the library's own save_file copies them all."""
+    header = write_header(tensors, metadata)
+    with path.open("wb") as file:
+        file.write(header)
+        for name in read_header(header)[0]:
+            file.write(contents(tensors[name]))
 
 
 def load(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """Read a whole state from a file."""
+    """Map a whole state from a file, which may be deleted then."""
     try:
-        with safe_open(path, "numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        with safe_open(path, "numpy"):  # the library looks whether header and file are whole
+            pass
     except SafetensorError as error:
         raise StoreError(f"state {path.name}: got no whole safetensors file ({error})") from error
+    data = np.memmap(path, np.uint8, "r")
+    tensors, metadata = read_header(data[: header_size(data[:8].tobytes())].tobytes())
+    return {name: data[e.begin : e.end].view(e.dtype).reshape(e.shape) for name, e in tensors.items()}, metadata
+
+
+def contents(tensor: NDArray[Any]) -> memoryview:
+    """Return a tensor's bytes in C order; a view where it lies so."""
+    return np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data
 
 
 def digest(tensors: Mapping[str, NDArray[Any]]) -> str:
@@ -135,7 +143,7 @@ def digest(tensors: Mapping[str, NDArray[Any]]) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         total.update(json.dumps([name, _code(name, tensor.dtype), list(tensor.shape)]).encode())
-        total.update(np.ascontiguousarray(tensor).tobytes())
+        total.update(contents(tensor))
     return total.hexdigest()
 
 

@@ -1,5 +1,7 @@
 """Files through presigned URLs, for actions that hold no key of the store; used by the trainer."""
 
+import base64
+import hashlib
 import json
 import re
 import tempfile
@@ -34,8 +36,11 @@ def fetch(url: str, path: Path, etag: str | None = None) -> str:
 
 
 def put(url: str, path: Path) -> bool:
-    """Upload a file as a new object; False when the object exists already."""
-    headers = {"If-None-Match": "*", "Content-Length": str(path.stat().st_size)}
+    """Upload a file as a new object, whole or not at all; False when the object exists already.
+
+    Without the digest, a server may keep what came before the connection broke: versitygw does.
+    """
+    headers = {"If-None-Match": "*", "Content-Length": str(path.stat().st_size), "Content-MD5": md5(path)}
     try:
         with path.open("rb") as file:
             answer = POOL.request("PUT", url, body=file, headers=headers)
@@ -44,6 +49,13 @@ def put(url: str, path: Path) -> bool:
     if answer.status not in (200, 201, 412):
         raise TransferError(_refusal("PUT", url, answer.status, answer.data))
     return answer.status != 412
+
+
+def md5(path: Path) -> str:
+    """Return a file's digest as the header has it: base64 of MD5 (RFC 1864)."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
+    return base64.b64encode(digest).decode()
 
 
 def fetch_state(url: str) -> tuple[Tensors, dict[str, str]]:

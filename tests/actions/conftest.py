@@ -50,12 +50,14 @@ def npz(**values):
     return file.getvalue()
 
 
-def keras_file(shape=(8, 8), units=5, loss="sparse_categorical_crossentropy", **changes):
+def keras_file(shape=(8, 8), units=5, loss="sparse_categorical_crossentropy", steps=(), **changes):
     """Return a `.keras` file's bytes as far as the planner reads them; its weights are no weights."""
+    built = {"input_shape": [None, *steps, 64]}
+    dense = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": units}}
     layers = [
         {"module": "keras.layers", "class_name": "InputLayer", "config": {"name": "i", "batch_shape": [None, *shape]}},
         {"module": "keras.layers", "class_name": "Flatten", "config": {"name": "f"}},
-        {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": units}},
+        {**dense, "build_config": built},
     ]
     config = {
         "module": "keras",

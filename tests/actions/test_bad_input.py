@@ -82,7 +82,8 @@ DATASETS = [
     (npz(**changed("x_train", np.zeros((0, 8, 8)))), "x_train got shape (0, 8, 8), expected at least one example"),
     (npz(**changed("x_train", np.zeros((8, 8, 200)).T)), "x_train got Fortran order, expected C order"),
     (npz(**changed("x_train", np.zeros((200, 9, 9)))), "its input is (8, 8), expected (9, 9) as in the dataset"),
-    (npz(**changed("y_train", np.zeros(200, np.float32))), "expected class numbers as labels, got shape (), kind f"),
+    (npz(**changed("y_train", np.full(200, 0.5))), "y_train: got the label 0.5, expected whole numbers, the classes"),
+    (npz(**changed("y_train", np.zeros((200, 2), int))), "expected class numbers of shape (), got shape (2,)"),
     (
         npz(**{**arrays(), "x_train": np.zeros((2, 8, 8)), "y_train": np.zeros(2, np.uint8)}),
         "workers: got 3, expected at",
@@ -102,6 +103,7 @@ MODELS = [
     (keras_file(compile_config=None), "model: got no optimizer and loss, expected a compiled model"),
     (keras_file(class_name="Evil"), "model: got class Evil, expected a Sequential or Functional model"),
     (keras_file(loss="categorical_crossentropy"), "expected labels of shape (5,), got ()"),
+    (keras_file(steps=(8,)), "expected class numbers of shape (8,), got shape ()"),
 ]
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from common.errors import RunError
 from common.run import Run
 from common.store import Objects
 
-from .conftest import arrays, npz
+from .conftest import arrays, keras_file, npz
 
 
 def read(s3, key):
@@ -98,6 +99,40 @@ def test_a_dataset_that_changes_under_the_plan_is_refused(action, given, put):
     put(given["dataset"].removeprefix("s3://openwhisk-dl/"), npz(**arrays(train=300)))
     with pytest.raises(RunError, match="expected .* as planned"):
         action("splitter")({"s3": given["s3"], "run": run})
+
+
+def test_class_numbers_may_be_floats(action, given, s3, put):
+    held = arrays()
+    floats = {name: array.astype(np.float64) if name[0] == "y" else array for name, array in held.items()}
+    at = split(action, {**given, "dataset": put("data/floats.npz", npz(**floats))})
+    found = shards(s3, at, 3)
+    assert all(np.bincount(y.astype(int)).min() >= 13 for _, y in found)  # spread evenly, as integers are
+    assert rows(*map(np.concatenate, zip(*found, strict=True))) == rows(
+        held["x_train"], held["y_train"].astype(np.float32)
+    )
+
+
+def test_a_label_for_every_step(action, given, s3, put):
+    held = arrays()
+    steps = {name: array % 5 if name[0] == "x" else array for name, array in held.items()}
+    steps |= {"y_train": steps["x_train"][:, 0], "y_test": steps["x_test"][:, 0]}
+    dataset, model = put("data/steps.npz", npz(**steps)), put("data/steps.keras", keras_file(steps=(8,)))
+    found = shards(s3, split(action, {**given, "dataset": dataset, "model": model}), 3)
+    assert [y.shape for _, y in found] == [(67, 8), (67, 8), (66, 8)]
+    assert all((x[:, 0] == y).all() for x, y in found)
+
+
+def test_labels_as_large_as_images_are_never_held(action, given, s3, put, monkeypatch):
+    monkeypatch.setattr("common.dataset.CHUNK_BYTES", 1 << 20)
+    images = np.zeros((200, 8, 8, 2000), np.float32) + arrays()["x_train"][..., None]
+    held = {"x_train": images[..., 0], "y_train": images, "x_test": images[:40, ..., 0], "y_test": images[:40]}
+    dataset, model = put("data/images.npz", npz(**held)), put("data/images.keras", keras_file(loss="mse"))
+    run = action("planner")({**given, "dataset": dataset, "model": model})["run"]
+    tracemalloc.start()
+    action("splitter")({"s3": given["s3"], "run": run})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.nbytes / 2  # which is 51 MB; uploads hold three parts of 8 MB
 
 
 def test_thin_classes_are_warned_of(action, given, s3, put):

@@ -156,6 +156,14 @@ def test_other_tensors_are_refused(tmp_path):
         list(averaging.merged(lanes, [1, 1], {}))
 
 
+def test_a_state_that_is_cut_off_is_told(tmp_path):
+    lane(tensors(0), tmp_path / "lane")
+    body = (tmp_path / "lane").read_bytes()[:-9]
+    cut = averaging.Lane(lambda begin, end: body[begin:end], 1 << 20)
+    with pytest.raises(RunError, match=r"^state: got a file that ends within weight.*, expected it up to byte \d+$"):
+        b"".join(averaging.merged([cut], [1.0], {}))
+
+
 def test_metadata_survives(tmp_path):
     one = lane(tensors(0), tmp_path / "0", examples=5, sums={"loss": [2.0, 5.0]})
     _, metadata = read(averaging.merged([one], [1], {"lanes": json.dumps([1])}), tmp_path / "out")

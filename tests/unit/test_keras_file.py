@@ -18,7 +18,12 @@ SEQUENTIAL = {
                 "class_name": "InputLayer",
                 "config": {"name": "i", "batch_shape": [None, 8, 8]},
             },
-            {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": 5}},
+            {
+                "module": "keras.layers",
+                "class_name": "Dense",
+                "config": {"name": "d", "units": 5},
+                "build_config": {"input_shape": [None, 8, 8]},
+            },
             {"module": "keras.layers", "class_name": "Softmax", "config": {"name": "s"}},
         ]
     },
@@ -39,7 +44,25 @@ def functional(inputs, outputs):
 
 def test_a_sequential_model():
     found = keras_file.describe(SEQUENTIAL)
-    assert found == keras_file.KerasFile((8, 8), 5, "sparse_categorical_crossentropy", accuracy=False, means=True)
+    assert found == keras_file.KerasFile((8, 8), 5, "sparse_categorical_crossentropy", means=True, label_shape=(8,))
+
+
+def test_an_ignored_class_may_have_any_number():
+    loss = {"class_name": "SparseCategoricalCrossentropy", "config": {"ignore_class": 255}}
+    found = keras_file.describe(changed(compile_config={**SEQUENTIAL["compile_config"], "loss": loss}))
+    assert (found.classes, found.label_shape, found.sparse) == (None, (8,), True)
+
+
+def test_what_keras_itself_writes(tmp_path):
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((7,)), layers.Embedding(9, 4), layers.Dense(5), layers.Softmax()])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.save(tmp_path / "m.keras")
+    assert keras_file.read(tmp_path / "m.keras", "m") == keras_file.KerasFile(
+        (7,), 5, "sparse_categorical_crossentropy", accuracy=True, means=True, label_shape=(7,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,21 +153,27 @@ def test_inputs(expected, shape, fits):
 
 
 @pytest.mark.parametrize(
-    ("loss", "shape", "kind", "fits"),
+    ("loss", "gives", "shape", "fits"),
     [
-        ("sparse_categorical_crossentropy", (), "u", True),
-        ("sparse_categorical_crossentropy", (1,), "i", True),
-        ("sparse_categorical_crossentropy", (), "f", False),
-        ("sparse_categorical_crossentropy", (5,), "i", False),
-        ("categorical_crossentropy", (5,), "f", True),
-        ("categorical_crossentropy", (), "i", False),
-        ("mse", (3,), "f", True),
+        ("sparse_categorical_crossentropy", (), (), True),
+        ("sparse_categorical_crossentropy", (), (1,), True),
+        ("sparse_categorical_crossentropy", (), (5,), False),
+        ("sparse_categorical_crossentropy", (7,), (7,), True),
+        ("sparse_categorical_crossentropy", (7,), (7, 1), True),
+        ("sparse_categorical_crossentropy", (None,), (7,), True),
+        ("sparse_categorical_crossentropy", (7,), (), False),
+        ("sparse_categorical_crossentropy", None, (9, 9), True),
+        ("categorical_crossentropy", (), (5,), True),
+        ("categorical_crossentropy", (7,), (7, 5), True),
+        ("categorical_crossentropy", (), (), False),
+        ("categorical_crossentropy", (7,), (5,), False),
+        ("mse", (), (3,), True),
     ],
 )
-def test_labels(loss, shape, kind, fits):
-    model = keras_file.KerasFile(None, 5, loss)
+def test_labels(loss, gives, shape, fits):
+    model = keras_file.KerasFile(None, 5, loss, label_shape=gives)
     if fits:
-        model.check_labels(shape, kind)
+        model.check_labels(shape)
     else:
         with pytest.raises(ModelError, match="expected"):
-            model.check_labels(shape, kind)
+            model.check_labels(shape)

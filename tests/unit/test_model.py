@@ -339,6 +339,18 @@ def test_states_and_data_of_another_model_are_refused(tmp_path: Path) -> None:
         learner.evaluate(np.zeros((9, 7), np.uint8), Y[:9], "here")
 
 
+def test_a_class_without_an_output_is_told_in_one_line(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((2, 2, 1)), layers.Conv2D(3, 1)])
+    model.compile("sgd", SPARSE(from_logits=True))
+    model.save(tmp_path / "m.keras")
+    x, y = np.zeros((9, 2, 2, 1), np.float32), np.zeros((9, 2, 2), np.uint8)
+    y[7] = 3
+    with pytest.raises(ModelError) as error:
+        Learner(tmp_path / "m.keras").train(x, y, np.arange(9), np.array([0, 4, 9]), 0, 2)
+    assert str(error.value).startswith("model: got a batch that it cannot take: ")
+    assert str(error.value).endswith("= 3 is not in [0, 3)") and len(str(error.value)) < 100
+
+
 def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
     keras.utils.set_random_seed(8)
     model = keras.Sequential(

@@ -1,7 +1,9 @@
 """Presigned transfers against a real S3 server, and against a server that breaks off."""
 
+import io
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,39 @@ def test_only_a_changed_object_is_downloaded_again(objects, tmp_path):
     objects.create(at, b"two")
     assert transfer.fetch(objects.presign_get(at), tmp_path / "file", etag) != etag
     assert (tmp_path / "file").read_bytes() == b"two"
+
+
+class Killed(BaseException):
+    """The process ends."""
+
+
+class Dying:
+    """A file whose process is killed half-way through the upload."""
+
+    def __init__(self, path):
+        self.stat, self.path = path.stat, path
+
+    def open(self, mode):
+        return Half(self.path.open(mode).detach())
+
+
+class Half(io.BufferedReader):
+    def read(self, size=-1):  # as uploads do; a digest is made by readinto
+        if self.tell() > len(BODY) // 2:
+            raise Killed
+        return super().read(size)
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing(objects, tmp_path):
+    at = Location(objects.bucket, "transfer/cut")
+    (tmp_path / "file").write_bytes(BODY)
+    url = objects.presign_put(at)
+    with pytest.raises(Killed):
+        transfer.put(url, Dying(tmp_path / "file"))
+    time.sleep(1)  # the server has seen the end by then
+    assert objects.find(at) is None
+    assert transfer.put(url, tmp_path / "file") is True
+    assert objects.find(at) == BODY
 
 
 def test_states(objects):
