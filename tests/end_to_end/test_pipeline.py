@@ -86,6 +86,25 @@ def test_a_config_in_the_store_starts_a_run_and_direct_parameters_beat_it(deploy
     assert (plan["workers"], plan["rounds"], len(result["rounds"])) == (1, 1, 1)
 
 
+def test_a_label_for_every_step(deployed, tmp_path):
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((9,)), layers.Embedding(20, 8), layers.GRU(6, return_sequences=True)])
+    model.add(layers.Dense(3, "softmax"))
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.save(tmp_path / "steps.keras")
+    x = np.random.default_rng(5).integers(0, 20, (3000, 9))
+    held = {"x_train": x[:900], "y_train": x[:900] % 3, "x_test": x[900:], "y_test": x[900:] % 3}
+    np.savez(tmp_path / "steps.npz", **held)
+    for name in ("steps.keras", "steps.npz"):
+        deployed.put(f"data/{name}", (tmp_path / name).read_bytes())
+    found = deployed.train("steps", dataset="data/steps.npz", model="data/steps.keras")
+    loss, accuracy = load(deployed, "steps", tmp_path).evaluate(held["x_test"], held["y_test"], verbose=0)
+    assert (found["loss"], found["accuracy"]) == pytest.approx((loss, accuracy), abs=1e-5)
+    assert found["accuracy"] > 0.5
+
+
 def test_status_follows_a_run_and_cancels_it_and_the_run_goes_on_to_the_same_end(deployed, trained):
     activation = deployed.start(run="cancelled", **PARAMETERS)
     wait(lambda: deployed.attempts("cancelled"))

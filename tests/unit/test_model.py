@@ -13,7 +13,7 @@ from keras import layers
 
 from common import state
 from common.errors import ModelError
-from common.memory import PeakMemory
+from common.memory import PeakMemory, private_bytes
 from common.model import Learner
 from common.schedule import Schedule
 
@@ -349,6 +349,21 @@ def test_a_class_without_an_output_is_told_in_one_line(tmp_path: Path) -> None:
         Learner(tmp_path / "m.keras").train(x, y, np.arange(9), np.array([0, 4, 9]), 0, 2)
     assert str(error.value).startswith("model: got a batch that it cannot take: ")
     assert str(error.value).endswith("= 3 is not in [0, 3)") and len(str(error.value)) < 100
+
+
+def test_saving_holds_no_copies_of_the_state(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((1000,)), layers.Dense(4000), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+    model.save(tmp_path / "m.keras")
+    learner, path = Learner(tmp_path / "m.keras"), tmp_path / "state"
+    learner.train(np.ones((4, 1000), np.float32), np.ones(4, np.float32), np.arange(4), np.array([0, 4]), 0, 1)
+    before = private_bytes()
+    with PeakMemory() as peak:
+        state.save(path, learner.export_state(), {})
+        learner.save(tmp_path / "final.keras")
+        held, _ = state.load(path)
+    size = sum(tensor.nbytes for tensor in held.values())
+    assert size > 32e6 and peak.bytes - before < 1.5 * size  # Keras holds a variable twice while it writes it
 
 
 def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
