@@ -113,8 +113,9 @@ def write_header(tensors: Mapping[str, Entry | NDArray[Any]], metadata: Mapping[
 
 
 def save(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
-    """Write a whole state to a file, tensor by tensor: the library's own save_file copies them all."""
+    """Write a whole state to a new file, tensor by tensor: the library's own save_file copies them all."""
     header = write_header(tensors, metadata)
+    path.unlink(missing_ok=True)  # what `load` mapped stays as it is
     with path.open("wb") as file:
         file.write(header)
         for name in read_header(header)[0]:

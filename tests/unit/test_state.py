@@ -70,6 +70,14 @@ def test_a_state_written_in_pieces_is_read_whole(tmp_path: Path) -> None:
     assert (state.digest(tensors), metadata) == (state.digest(TENSORS), METADATA)
 
 
+def test_a_mapped_state_outlives_its_file(tmp_path: Path) -> None:
+    state.save(tmp_path / "s", TENSORS, METADATA)
+    tensors, _ = state.load(tmp_path / "s")
+    state.save(tmp_path / "s", {"a": np.zeros(3)}, {})
+    (tmp_path / "s").unlink()
+    assert_equal(tensors, TENSORS)
+
+
 def test_tensors_are_aligned(tmp_path: Path) -> None:
     entries, _ = state.read_header(state.write_header(TENSORS, METADATA))
     assert all(entry.begin % entry.dtype.itemsize == 0 for entry in entries.values())
