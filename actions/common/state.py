@@ -1,8 +1,8 @@
 """A model state as one safetensors file: weights, optimizer slots, counters and how far its lane has come.
 
-Used by the trainer, which holds a whole state in memory, and by the reducer, which reads headers and
-parts of tensors by range and writes a new state piece by piece. It needs neither TensorFlow nor the safetensors
-package: the format is an eight-byte length, a JSON header, and the tensors' bytes one after the other.
+Used by the trainer, which saves and maps whole states, and by the reducer, which reads headers and parts of tensors by
+range and writes a new state piece by piece. The format: an eight-byte length, a JSON header, and the tensors' bytes
+one after the other.
 """
 
 import hashlib
