@@ -55,8 +55,8 @@ class KerasFile:
             return
         if self.sparse and not (fits(shape, expected) or fits(shape, (*expected, 1))):
             raise ModelError(f"model: loss {self.loss}, expected class numbers of shape {expected}, got shape {shape}")
-        if self.loss == "categorical_crossentropy" and not fits(shape, (*expected, self.classes)):
-            wanted = (*expected, self.classes)
+        wanted = (*expected, self.classes)
+        if self.loss == "categorical_crossentropy" and not fits(shape, wanted):
             raise ModelError(f"model: loss {self.loss}, expected labels of shape {wanted}, got {shape}")
 
 

@@ -28,6 +28,8 @@ Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' 
 
 BLOCK_BYTES = 4 << 20  # gathered and handed to the graph at once
 ADVICE = "try a lower learning_rate"
+# how the lines of an error begin that tell of calls and not of causes
+CALLS = ("Exception encountered when calling", "Graph execution error", "Detected at node", "File ")
 
 # The number of threads decides the order of additions, and so the bits; a lane has about one core anyway.
 tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -130,7 +132,7 @@ class Learner:
         try:
             self._graphs[key](x, y, bounds, micro or 0)
         except tf.errors.InvalidArgumentError as error:  # its message tells every call that led there
-            raise ModelError(f"model: got a batch that it cannot take: {_cause(error)}") from error
+            raise ModelError(f"model: got a batch that it cannot take: {_first_line(error)}") from error
 
     def _step(self, kind: str) -> Callable[..., None]:
         steps: dict[str, Callable[..., None]] = {
@@ -173,10 +175,10 @@ def _load(path: Path) -> Any:
     # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
     keras.utils.clear_session()
     try:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file, warnings.catch_warnings():
             # A model saved before its first step has no slots: they start at zero.
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            zipfile.ZipFile(path).extractall(folder)  # from the file itself, Keras holds all weights in memory twice
+            file.extractall(folder)  # from the file itself, Keras holds all weights in memory twice
             model = keras.models.load_model(folder, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"model: Keras cannot load it: {_first_line(error)}") from error
@@ -290,15 +292,8 @@ def _accumulating_step(model: Any, x: Any, y: Any, micro: Any) -> None:
     model.optimizer.apply_gradients(zip(sums, weights, strict=True))
 
 
-def _cause(error: tf.errors.OpError) -> str:
-    """What TensorFlow says before the node it names last, after the calls that made the node."""
-    lines = [line.strip() for line in error.message.split("[[{{node")[0].splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
-
-
 def _first_line(error: Exception) -> str:
-    """What Keras says first, without colours and without the layer's call, which holds no cause."""
+    """What Keras or TensorFlow says first of the cause: no colours, and not the calls that led there."""
     text = re.sub(r"\x1b\[\d+m|\{\{function_node [^}]*\}\}", "", str(error))
     lines = [line.strip() for line in text.splitlines()]
-    causes = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
-    return causes[0] if causes else type(error).__name__
+    return next((line for line in lines if line and not line.startswith(CALLS)), type(error).__name__)
