@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import images
 from benchmarks import costs, curves
 from benchmarks.cases import Case
 from benchmarks.stage import Running, Stage, StageError
@@ -15,6 +16,7 @@ from services import ROOT, Bucket
 
 PATIENCE = 7200  # seconds for one job
 LINK_SECONDS = 7200
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 RECORDS_SECONDS = 1.0  # records of the last activations are written a moment after the result
 
 Measurement = dict[str, Any]
@@ -32,7 +34,7 @@ def measure(stage: Stage, case: Case, pair: int, data: Path, model: Path) -> Mea
 
 
 def bare(case: Case, data: Path, model: Path) -> Measurement:
-    """Run as many processes of plain Keras as there are jobs, with the packages that the action image has."""
+    """Run as many processes of plain Keras as there are jobs: the action image's packages and oneDNN, every core."""
     given = {"data": data.as_uri(), "model": model.as_uri(), "epochs": case.epochs, "batch": case.batch}
     words = [
         str(ROOT / ".venv-tensorflow" / "bin" / "python"),
@@ -40,7 +42,7 @@ def bare(case: Case, data: Path, model: Path) -> Measurement:
         "benchmarks.bare",
         json.dumps({**given, "curve": case.curve, "put": None}),
     ]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", ONEDNN: images.environments()["dl-tensorflow"][ONEDNN]}
     began = time.time()
     jobs = [
         subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -15,7 +15,8 @@ import deployment
 from benchmarks.cases import SINGLE_MEMORY, STOCK_MEMORY, Case
 from benchmarks.client import Client
 from benchmarks.watch import Watch
-from local_platform import TENSORFLOW_IMAGE, Platform
+from images import TENSORFLOW_IMAGE
+from local_platform import Platform
 from services import ROOT, Bucket
 
 KIND, SMALL_KIND = "python:3.11-tensorflow", "python:3.11-dl"

@@ -20,17 +20,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+import images
 import processes
 import services
+from images import PYTHON_IMAGE, TENSORFLOW_IMAGE
 from processes import Process
 from services import HOST, ROOT, Bucket, Service, ServiceError
 
 DEFAULT_STATE = ROOT / ".local" / "platform"
-PYTHON_IMAGE = "openwhisk-dl/dl-python:0.1.0"
-TENSORFLOW_IMAGE = "openwhisk-dl/dl-tensorflow:0.1.0"
-# as the images' Dockerfile has them
-PRELOAD = "numpy,boto3,safetensors.numpy"
-TENSORFLOW_PRELOAD = "tensorflow,keras,numpy,safetensors.numpy"
 USER_MEMORY = 8192  # MB; a wave holds K trainers, K + 1 conductors and one more action at once
 PATIENCE = {"localwhisk": 20.0, "relay": 5.0, "versitygw": 5.0, "redis": 5.0}  # seconds; localwhisk ends containers
 # in the order of their start: the relay needs localwhisk's key, and versitygw does not start before its webhook
@@ -131,7 +128,7 @@ class Platform:
         if name == "relay":
             key = read_env(self.state / "localwhisk" / "wskprops")["AUTH"]
             return services.start_relay(self.state / name, environment | {"AUTH": key})
-        own = [*image_flags(), "--user-memory", str(USER_MEMORY)]
+        own = [*images.flags(self.state / "images"), "--user-memory", str(USER_MEMORY)]
         return services.start_localwhisk(self.state / name, port, [*own, *flags])
 
     def _read(self) -> dict[str, Any]:
@@ -167,18 +164,6 @@ def bucket_of(environment: dict[str, str]) -> Bucket:
     """Return the bucket that these settings name."""
     parts = ("S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
     return Bucket(*(environment[name] for name in parts))
-
-
-def image_flags() -> list[str]:
-    """Say which virtual environment stands for which image, and what it imports at its start."""
-    runtimes = json.loads((ROOT / "runtime" / "image" / "runtimes.json").read_text())["runtimes"]
-    named = [entry["image"] for entry in runtimes["python"]]
-    images = {f"{image['prefix']}/{image['name']}:{image['tag']}" for image in named} - {TENSORFLOW_IMAGE}
-    images |= {image.rpartition(":")[0] for image in images}
-    pairs = [f"{image}={ROOT / '.venv-dl'}" for image in sorted(images - {PYTHON_IMAGE})]
-    pairs.append(f"{PYTHON_IMAGE}={ROOT / '.venv-dl'},{PRELOAD}")
-    pairs.append(f"{TENSORFLOW_IMAGE}={ROOT / '.venv-tensorflow'},{TENSORFLOW_PRELOAD}")
-    return [word for pair in pairs for word in ("--image", pair)]
 
 
 def table(platform: Platform) -> Table:

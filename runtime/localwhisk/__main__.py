@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 import uvloop
@@ -26,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--user-memory", type=int, metavar="MB", help="of all containers together")
     parser.add_argument("--user-cpus", type=float, metavar="N", help="of all containers together; a hard limit")
     parser.add_argument("--runtimes", type=_file, metavar="FILE", help="in the format of OpenWhisk's runtimes.json")
-    parser.add_argument("--image", type=_image, action="append", metavar="NAME=VENV[,MODULE...]")
+    parser.add_argument("--image", type=_image, action="append", metavar="NAME=VENV[,FILE]")
     parser.add_argument("--invocations-per-minute", type=int, metavar="N")
     parser.add_argument("--concurrent", type=int, metavar="N", help="activations running or queued")
     parser.add_argument("--fires-per-minute", type=int, metavar="N", help="of triggers")
@@ -48,10 +49,21 @@ def _file(text: str) -> Path:
 
 def _image(text: str) -> tuple[str, ImageSource]:
     name, _, source = text.partition("=")
-    venv, *modules = source.split(",")
+    venv, _, file = source.partition(",")
     if not name or not (Path(venv) / "bin" / "python").exists():
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected NAME=VENV[,MODULE...] with a python in VENV/bin")
-    return name, ImageSource(Path(venv).absolute(), tuple(modules))
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected NAME=VENV[,FILE] with a python in VENV/bin")
+    return name, ImageSource(Path(venv).absolute(), _environment(Path(file)) if file else {})
+
+
+def _environment(file: Path) -> dict[str, str]:
+    """Read what `docker run --env-file` reads: lines NAME=value, comments, empty lines."""
+    if not file.is_file():
+        raise argparse.ArgumentTypeError(f"got {str(file)!r}, expected a file of lines NAME=value")
+    lines = [line for line in file.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    bad = [line for line in lines if not re.match(r"[A-Za-z_]\w*=", line)]
+    if bad:
+        raise argparse.ArgumentTypeError(f"{file}: got {bad[0]!r}, expected NAME=value")
+    return dict(line.split("=", 1) for line in lines)
 
 
 if __name__ == "__main__":

@@ -165,13 +165,13 @@ class Container:
     def _environment(self, launch: Launch) -> dict[str, str]:
         home = str(self.folder / "tmp")
         return {
+            "LANG": "C.UTF-8",
+            **launch.environment,
             "PATH": launch.path,
             "HOME": home,
             "TMPDIR": home,
-            "LANG": "C.UTF-8",
             "OW_HOST": "127.0.0.1",
             "OW_PORT": str(self._port),
-            "OW_PRELOAD": ",".join(launch.preload),
             "__OW_API_HOST": self._machine.settings.address(),
         }
 

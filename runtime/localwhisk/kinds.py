@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Launch:
 
     command: tuple[str, ...]
     path: str
-    preload: tuple[str, ...]
+    environment: Mapping[str, str]
 
     @property
     def executable(self) -> bool:
@@ -96,11 +97,11 @@ class Kinds:
     def _python(self, source: ImageSource) -> Launch:
         programs = source.venv / "bin"
         command = (str(programs / "python"), str(self._settings.python_proxy))
-        return Launch(command, f"{programs}:/usr/local/bin:/usr/bin:/bin", source.preload)
+        return Launch(command, f"{programs}:/usr/local/bin:/usr/bin:/bin", source.environment)
 
     def _node(self) -> Launch:
         program = shutil.which("node") or "node"
-        return Launch((program, str(self._settings.node_proxy)), f"{Path(program).parent}:/usr/bin:/bin", ())
+        return Launch((program, str(self._settings.node_proxy)), f"{Path(program).parent}:/usr/bin:/bin", {})
 
 
 def _read(path: Path) -> dict[str, Kind]:

@@ -1,5 +1,6 @@
 """What the command line decides: places, limits and images; every part gets its numbers from here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,10 @@ MAX_LOGS, STD_LOGS = 10, 10  # MB, whisk.log-limit
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where an image's interpreter is, and what its proxy imports while it starts."""
+    """Where an image's interpreter is, and what the image itself sets in a container's environment."""
 
     venv: Path
-    preload: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

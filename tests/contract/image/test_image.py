@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+import images
+
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "runtime/image"
 VERSION = "0.1.0"
@@ -137,6 +139,14 @@ def post(address: str, path: str, value: object) -> Any:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
     raise TimeoutError(f"{address}: got no answer in {PATIENCE} s")
+
+
+@pytest.mark.image
+@pytest.mark.parametrize("target", NAMES)
+def test_docker_reads_the_same_environment(target: str, built: dict[str, str]) -> None:
+    command = ["docker", "inspect", "--format={{json .Config.Env}}", built[target]]
+    made = dict(entry.split("=", 1) for entry in json.loads(subprocess.check_output(command)))
+    assert made.items() >= images.environments()[target].items()
 
 
 SENTINEL = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n"

@@ -20,7 +20,7 @@ MANIFEST = {"runtimes": {"python": [
 def kinds(tmp_path):
     path = tmp_path / "runtimes.json"
     path.write_text(json.dumps(MANIFEST))
-    images = {"x": ImageSource(Path("/venv"), ("numpy", "json"))}
+    images = {"x": ImageSource(Path("/venv"), {"OW_PRELOAD": "numpy,json"})}
     return Kinds(Settings(tmp_path, runtimes=path, images=images))
 
 
@@ -46,7 +46,7 @@ def test_how_containers_start(kinds):
     launch = kinds.launch("x", "python:3.11-x")
     assert launch.command[0] == "/venv/bin/python"
     assert launch.path.startswith("/venv/bin:")
-    assert launch.preload == ("numpy", "json")
+    assert launch.environment == {"OW_PRELOAD": "numpy,json"}
     assert kinds.launch("x", None) == launch
     assert kinds.launch("unheard/of:1", None) is None
     assert kinds.launch("o/n:20", "nodejs:20").command[1].endswith("localwhisk/node/proxy.js")
