@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import images
-from benchmarks import costs, curves
+from benchmarks import costs, curves, tables
 from benchmarks.cases import Case
 from benchmarks.stage import Running, Stage, StageError
 from services import ROOT, Bucket
 
 PATIENCE = 7200  # seconds for one job
 LINK_SECONDS = 7200
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 RECORDS_SECONDS = 1.0  # records of the last activations are written a moment after the result
 
 Measurement = dict[str, Any]
@@ -42,7 +40,7 @@ def bare(case: Case, data: Path, model: Path) -> Measurement:
         "benchmarks.bare",
         json.dumps({**given, "curve": case.curve, "put": None}),
     ]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", ONEDNN: images.environments()["dl-tensorflow"][ONEDNN]}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **tables.environment()}
     began = time.time()
     jobs = [
         subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -80,8 +80,9 @@ def perform(cases: Sequence[Case], pairs: int, results: Path, start: str, quick:
         title = f"{number} of {len(todo)}: {case.name}, pair {pair}"
         with console.status(f"{title} ..."):
             found = measure(stage, case, pair, files.data(case.dataset), files.model(case.dataset, pair))
+        line = {"case": case.name, "pair": pair, "start": start, **tables.environment(), **found}
         with lines.open("a") as file:
-            file.write(json.dumps({"case": case.name, "pair": pair, "start": start, **found}) + "\n")
+            file.write(json.dumps(line) + "\n")
         console.print(f"{title}: {found['seconds']:.1f} s, accuracy {found['accuracy']}, failures {found['failures']}")
 
 

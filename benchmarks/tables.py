@@ -5,11 +5,13 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+import images
 from benchmarks.cases import QUOTA, Case, Row
+from common import processor
 
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # where it is not set, the processor decides
 PACKAGES = ("tensorflow-cpu", "keras", "numpy")
 Measurements = Mapping[str, Mapping[int, Mapping[str, Any]]]  # case -> pair -> measurement
 
@@ -39,9 +41,8 @@ def judged(row: Row, known: Measurements) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Return where it was measured, and with what."""
-    names = [line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")]
     return {
-        "processor": names[0] if names else platform.machine(),
+        "processor": processor.present(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -49,10 +50,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def cpu_lines() -> list[str]:
-    """Return what Linux says of its processors."""
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+def environment() -> dict[str, str]:
+    """Return what of the image's environment decides how fast TensorFlow is; noted with every measurement."""
+    return {ONEDNN: images.environments()["dl-tensorflow"][ONEDNN]}
 
 
 def markdown(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], cases: Sequence[Case], known: Any) -> str:
@@ -68,8 +68,8 @@ def markdown(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], cases:
         "|---|---|---|---|---|---|",
         *(line(row) for row in rows),
         "",
-        "| case | seconds | accuracy | peak MB of a function | GB-seconds | activations | failures |",
-        "|---|---|---|---|---|---|---|",
+        "| case | seconds | accuracy | peak MB of a function | GB-seconds | activations | failures | oneDNN |",
+        "|---|---|---|---|---|---|---|---|",
         *(case_line(case, known) for case in cases),
         "",
     ]
@@ -94,4 +94,5 @@ def case_line(case: Case, known: Measurements) -> str:
     if medians["memory"] is not None:
         medians["memory"] = round(medians["memory"] / (1 << 20))
     shown = ("-" if value is None else f"{value:g}" for value in medians.values())
-    return f"| {case.name} | {' | '.join(shown)} |"
+    onednn = {str(one.get(ONEDNN, "processor's default")) for one in known.get(case.name, {}).values()}
+    return f"| {case.name} | {' | '.join(shown)} | {', '.join(sorted(onednn))} |"

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from string import Template
 from typing import Any
 
-from common import ledger, rounds, warm_up
+from common import ledger, processor, rounds, warm_up
 from common import run as keys
 from common.ledger import Wave
 from common.plan import Plan
@@ -50,6 +50,7 @@ def facts(this: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any
         summaries = list(pool.map(lambda number: rounds.summaries(this, number + 1), range(plan["rounds"])))
         waves = [wave for wave in pool.map(lambda n: ledger.find(this, n), range(len(this.sizes("waves/")))) if wave]
     warmed = warm_up.find(this)
+    kinds = processor.seen(summaries)
     now, judged = time.time(), next(wave.issued for wave in waves if wave.round == plan["rounds"])
     phases = {"split": split["seconds"], "train": judged - waves[0].issued, "evaluate": now - judged}
     return {
@@ -63,7 +64,8 @@ def facts(this: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any
             + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],
             split["seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
         ),
-        "warnings": warnings(plan, split, waves),
+        "processors": kinds,
+        "warnings": [*warnings(plan, split, waves), *processor.warnings(kinds)],
     }
 
 

@@ -131,8 +131,8 @@ def accuracy(metrics: Mapping[str, float]) -> float | None:
 
 
 def summary(lanes: Sequence[Lane], weights: Sequence[float]) -> list[dict[str, Any]]:
-    """Return what is kept of each lane's round: examples, sums, seconds, memory, weight."""
-    kept = ("lane", "step", "examples", "sums", "seconds", "activation_seconds", "memory", "validation")
+    """Return what is kept of each lane's round: examples, sums, seconds, memory, processors, weight."""
+    kept = ("lane", "step", "examples", "sums", "seconds", "activation_seconds", "memory", "processors", "validation")
     rows = [{name: getattr(lane.progress, name) for name in kept} for lane in lanes]
     return [{**row, "weight": weight} for row, weight in zip(rows, weights, strict=True)]
 

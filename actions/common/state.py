@@ -56,6 +56,7 @@ class Progress:
     memory: int = 0
     validation: dict[str, float] | None = None
     last_lines: str = ""
+    processors: list[str] = field(default_factory=list)  # kinds that the lane has trained on in the round
 
     def pack(self) -> dict[str, str]:
         """As strings, which is all that safetensors metadata may hold."""

@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from common import transfer
+from common import processor, transfer
 from common.errors import ParameterError
 from common.judge import judge
 from common.lane import MARGIN_SECONDS, Lane, check_weights
@@ -61,6 +61,7 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
         progress = Progress.unpack(metadata) if params["start"] else progress
     if params["start"] == 0:
         learner.set_seeds(params["schedule"]["seed"], params["round"], params["lane"])
+    progress.processors = sorted({*progress.processors, processor.present()})
     return learner, progress
 
 

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 from safetensors.numpy import load
 
-from common import drive, pace, rounds, slices, state
+from common import drive, pace, processor, rounds, slices, state
 from common import run as keys
 from common.errors import RunError
 from common.model import Learner
@@ -105,13 +105,14 @@ def test_result_is_plain_json_and_is_kept(job, result):
     assert json.loads(text) == result == json.loads(job.read(keys.REPORT))
     assert set(result) == {
         "run", "accuracy", "loss", "metrics", "epochs", "passes", "rounds", "seconds", "activations",
-        "gb_seconds_estimated", "weights_sha256", "final", "warnings",
+        "gb_seconds_estimated", "weights_sha256", "final", "processors", "warnings",
     }  # fmt: skip
     assert (result["run"], result["activations"], result["warnings"]) == ("evaluator", 1 + 1 + 3 + 10 + 26 + 1, [])
     assert (result["epochs"], result["passes"]) == (4, 4)
     assert list(result["seconds"]) == ["split", "train", "evaluate", "total"]
     assert all(value > 0 for value in result["seconds"].values())
     assert result["gb_seconds_estimated"] > 0
+    assert result["processors"] == [processor.present()]
     assert result["metrics"] == {"accuracy": result["accuracy"]}
     assert result["accuracy"] > 0.9
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from common import state
+from common import processor, state
 from common.errors import ModelError, ParameterError, TransferError
 from common.model import Learner
 from common.schedule import Schedule
@@ -165,6 +165,20 @@ def test_the_next_round_starts_from_the_given_state_with_new_seeds(lanes):
     assert state.digest(tensors) == state.digest(oracle.export_state())
     progress = Progress.unpack(metadata)
     assert (progress.round, progress.examples, progress.sums["loss"][1]) == (1, 149, 149)
+
+
+def test_a_lane_notes_each_kind_of_processor_it_trained_on_in_its_round(lanes):
+    lanes.main(lanes.slice("processors", [3]))
+    tensors, metadata = lanes.read("processors", 3)
+    progress = Progress.unpack(metadata)
+    assert progress.processors == [processor.present()]
+    progress.processors = ["another: avx"]
+    state.save(lanes.folder / "moved", tensors, progress.pack())
+    lanes.objects.create(lanes.at("trainer/processors/moved"), (lanes.folder / "moved").read_bytes())
+    lanes.main(lanes.slice("processors", [10], start=3, state_key="trainer/processors/moved"))
+    assert Progress.unpack(lanes.read("processors", 10)[1]).processors == sorted(["another: avx", processor.present()])
+    lanes.main(lanes.slice("processors", [10], round_=1, state_key=lanes.key("processors", 0, 0, 10)))
+    assert Progress.unpack(lanes.read("processors", 10, round_=1)[1]).processors == [processor.present()]
 
 
 def test_the_start_is_saved_when_asked_for(lanes):

@@ -1,7 +1,7 @@
 """Rows of the benchmark's table: pairs only, medians of ratios or means of differences, against their goals."""
 
 from benchmarks import tables
-from benchmarks.cases import Row
+from benchmarks.cases import Case, Row
 
 KNOWN = {
     "ours": {
@@ -48,3 +48,10 @@ def test_a_row_for_comparison_has_no_goal_to_meet():
     row = tables.judged(Row("one shot", "ours", "single", "accuracy", None, difference=True), KNOWN)
     assert row["met"] is None
     assert tables.line(row) == "| one shot | -0.005 | -0.02 .. 0.01 |  | 2 |  |"
+
+
+def test_a_case_says_in_which_environment_it_was_measured():
+    figures = {"seconds": 2.0, "accuracy": 0.5, "memory": 3 << 20, "gb_seconds": 4.0, "activations": 5, "failures": 0}
+    known = {"ours": {1: figures, 2: {**figures, **tables.environment()}}}
+    line = tables.case_line(Case("ours", "pipeline", "mnist", 1), known)
+    assert line == "| ours | 2 | 0.5 | 3 | 4 | 5 | 0 | 1, processor's default |"
