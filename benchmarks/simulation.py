@@ -73,7 +73,7 @@ class Simulation:
         networks.save(dataset, seed, folder / "initial.keras")
         self.learner = Learner(folder / "initial.keras", settings.rate)
         for name in ("initial", "start"):
-            state.save(self._path(name), self.learner.export_state(), Progress(self.learner.rules, 0, 0, 0).pack())
+            state.save(self._path(name), self.learner.export_state(), self._progress(0, 0).pack())
         self.ends: deque[Tensors] = deque(maxlen=max(TAILS))
 
     def run(self, report: Callable[[int], None]) -> list[dict[str, Any]]:
@@ -99,8 +99,9 @@ class Simulation:
 
     def _train(self, start: Tensors, round_: int, number: int) -> None:
         self.learner.import_state(start)
+        self.learner.project()
         self.learner.set_seeds(self.seed, round_, number)
-        lane = Lane(self.learner, self.schedule, Progress(self.learner.rules, round_, number, 0), None)
+        lane = Lane(self.learner, self.schedule, self._progress(round_, number), None)
         x, y = self.data[self.schedule.shard(round_, number)]
 
         def save() -> None:
@@ -117,9 +118,13 @@ class Simulation:
         if self.settings.momentum and self._path("before").exists():
             outer = averaging.Outer(self.settings.momentum, self._open("start"), self._open("before"))
         fresh = self._open("initial") if self.settings.optimizer_state == "reset" else None
-        merged = b"".join(averaging.merged(lanes, weights, lanes[0].metadata, outer, fresh))
+        moving = averaging.Moving.of(self._open("start"), lanes, weights) if len(lanes) > 1 else None
+        merged = b"".join(averaging.merged(lanes, weights, lanes[0].metadata, outer, fresh, moving))
         self._path("start").rename(self._path("before"))
         self._path("start").write_bytes(merged)
+
+    def _progress(self, round_: int, number: int) -> Progress:
+        return Progress(self.learner.rules, round_, number, 0, decays=self.learner.decays)
 
     def _open(self, name: str) -> averaging.Lane:
         held = self._path(name).read_bytes()
@@ -134,6 +139,7 @@ class Simulation:
 
     def _judge(self, tensors: Tensors) -> dict[str, float]:
         self.learner.import_state(tensors)
+        self.learner.project()
         scores = self.learner.evaluate(self.arrays["x_test"], self.arrays["y_test"], "the simulation's end")
         return {name: round(scores[name], 6) for name in ("accuracy", "loss")}
 

@@ -102,6 +102,55 @@ def total_variance(variances: Sequence[Chunk], means: Sequence[Chunk], weights: 
     return mean(spread, weights)
 
 
+@dataclass(frozen=True)
+class Moving:
+    """The moving averages of a round, brought forward by the updates of all its lanes (docs/decisions/0012).
+
+    A lane's value is m_k = d^s_k m_0 + (1 - d^s_k) e_k after s_k updates of decay d from the start m_0. The average is
+    d^U m_0 + (1 - d^U) e: U the sum of s_k, e the weighted mean of what the lanes saw, or its law of total variance.
+    """
+
+    start: Lane
+    decays: Mapping[str, float]
+    lanes: Sequence[Lane]
+    weights: Sequence[float]
+    updates: Sequence[Mapping[str, int]]  # one mapping a lane
+
+    @classmethod
+    def of(cls, start: Lane, lanes: Sequence[Lane], weights: Sequence[float]) -> "Moving":
+        """Return what the lanes' metadata say of their moving averages."""
+        told = [lane.progress for lane in lanes]
+        return cls(start, told[0].decays, lanes, weights, [progress.updates for progress in told])
+
+    def moves(self, name: str) -> bool:
+        """Return whether a tensor was moved: not where its layer is frozen, saw no batch, or keeps all (decay 1)."""
+        weighs = any(self.weights[k] for k in self._movers(name))
+        return self.decays.get(name, 1.0) < 1 and weighs
+
+    def forward(self, rule: str, name: str, first: int, last: int) -> Chunk:
+        """Return elements first..last in float64."""
+        weights = [self.weights[k] for k in self._movers(name)]
+        seen = self._seen(name, first, last)
+        if rule.startswith(state.MOMENTS_VARIANCE):
+            means = self._seen(rule.removeprefix(state.MOMENTS_VARIANCE), first, last)
+            together = np.maximum(total_variance(seen, means, weights), 0)  # below 0 by rounding alone
+        else:
+            together = mean(seen, weights)
+        kept = self.decays[name] ** sum(self.updates[k][name] for k in self._movers(name))
+        return np.asarray(kept * self._begin(name, first, last) + (1 - kept) * together)
+
+    def _seen(self, name: str, first: int, last: int) -> list[Chunk]:
+        begin = self._begin(name, first, last)
+        kept = {k: self.decays[name] ** self.updates[k][name] for k in self._movers(name)}
+        return [(self.lanes[k].chunk(name, first, last) - kept[k] * begin) / (1 - kept[k]) for k in kept]
+
+    def _begin(self, name: str, first: int, last: int) -> Chunk:
+        return self.start.chunk(name, first, last).astype(np.float64)
+
+    def _movers(self, name: str) -> list[int]:
+        return [k for k, updates in enumerate(self.updates) if updates.get(name, 0) > 0]
+
+
 def spans(entry: Entry) -> Iterator[tuple[int, int]]:
     """Yield (first, last) of a tensor's chunks."""
     count = (entry.end - entry.begin) // entry.dtype.itemsize
@@ -137,12 +186,14 @@ def merged(
     metadata: dict[str, str],
     outer: Outer | None = None,
     fresh: Lane | None = None,
+    moving: Moving | None = None,
 ) -> Iterator[bytes]:
     """Yield the file of the next round's start: the average, moved on by an outer momentum if there is one.
 
     The optimizer's state is that of `fresh`, where there is one, instead of the lanes'.
     """
     others = [*([outer.start, outer.before] if outer else []), *([fresh] if fresh else [])]
+    others += [moving.start] if moving else []
     check([*lanes, *others], [*weights, *[0.0] * len(others)])
     rules = lanes[0].progress.rules
     head = state.write_header(lanes[0].tensors, metadata)
@@ -151,6 +202,8 @@ def merged(
         for first, last in spans(entry):
             if fresh and name.startswith(OPTIMIZER):
                 value = fresh.chunk(name, first, last)
+            elif moving and moving.moves(name):
+                value = moving.forward(rules[name], name, first, last)
             else:
                 value = averaged(lanes, weights, rules[name], name, first, last)
             if outer and trainable(name):

@@ -103,6 +103,8 @@ def refuse_code(config: Config) -> None:
             raise ModelError(f"model: got {name}, expected layers of Keras itself without code of their own")
         if name == "DTypePolicy" and part["config"]["name"] == "bfloat16":
             raise ModelError("model: got the dtype bfloat16, expected float32 or mixed_bfloat16")
+        if name and str(name).startswith("Quantized"):
+            raise ModelError("model: got quantized layers, expected float ones: their ranges have no average")
         if "class_name" in part and not str(part.get("module") or "keras").startswith("keras"):
             raise ModelError(f"model: got {part['module']}.{name}, expected layers of Keras itself")
 

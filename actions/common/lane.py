@@ -74,6 +74,8 @@ class Lane:
         for name, (total, count) in sums.items():
             before = progress.sums.get(name, [0.0, 0.0])
             progress.sums[name] = [before[0] + total, before[1] + count]
+        for name, count in self.learner.updates().items():
+            progress.updates[name] = progress.updates.get(name, 0) + count
         progress.examples += int(self.bounds[stop] - self.bounds[progress.step])
         progress.step = stop
         progress.seconds += self.now() - began

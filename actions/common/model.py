@@ -1,8 +1,9 @@
-"""A Keras model that learns and is judged batch by batch inside the graph; the only module that imports TensorFlow.
+"""A Keras model that learns and is judged batch by batch inside the graph.
 
-Used by the trainer. The arithmetic is Keras' own train_step and test_step: one lane that trains alone
-gives the weights and slots of plain Keras on the same batches. What differs is the loop: one traced graph call takes
-many batches, so that small batches cost no more a sample than large ones, and memory does not grow with the data.
+Used by the trainer; common/variables.py names its variables. The arithmetic is Keras' own train_step and test_step: one
+lane that trains alone gives the weights and slots of plain Keras on the same batches. What differs is the loop: one
+traced graph call takes many batches, so that small batches cost no more a sample than large ones, and memory does not
+grow with the data.
 """
 
 import re
@@ -18,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from common import state
+from common import variables
 from common.errors import ModelError
 from common.schedule import EVALUATION_BATCH
 from common.state import Tensors
@@ -44,8 +45,10 @@ class Learner:
         self.model = _load(path)
         if learning_rate is not None:
             _set_learning_rate(self.model, learning_rate)
-        self._variables = _named_variables(self.model)
-        self.rules = _rules(self.model, self._variables)
+        self._variables = variables.named(self.model)
+        self.rules = variables.rules(self.model, self._variables)
+        self._moving = variables.moving(self.model, self._variables)
+        self.decays = {name: moving.decay for moving in self._moving for name in moving.names}
         self._built = False
         self._graphs: dict[str, Any] = {}
 
@@ -66,6 +69,10 @@ class Learner:
                 raise ModelError(f"state: {name}: got {tensors[name].shape}, expected {tuple(variable.shape)}")
             variable.assign(tensors[name])
 
+    def project(self) -> None:
+        """Make weights that were averaged keep what their layers promise: constraints, above all."""
+        variables.project(self.model)
+
     def set_seeds(self, seed: int, round_: int, lane: int) -> None:
         """Restart every seed generator (dropout, augmentation) as a function of the lane's place alone."""
         for index, variable in enumerate(self._seeds()):
@@ -81,6 +88,8 @@ class Learner:
         """
         totals: Sums = {}
         self._build(x, y)
+        for moving in self._moving:
+            moving.count.assign(0)
         for start, stop in _blocks(x, y, bounds, first, last):
             rows = order[bounds[start] : bounds[stop]]
             self.model.reset_metrics()
@@ -89,6 +98,10 @@ class Learner:
                 before = totals.get(name, [0.0, 0.0])
                 totals[name] = [before[0] + total, before[1] + count]
         return totals
+
+    def updates(self) -> dict[str, int]:
+        """How often the last call of `train` moved each tensor that moves by a decay an update."""
+        return {name: int(moving.count.numpy()) for moving in self._moving for name in moving.names}
 
     def sums(self) -> Sums:
         """Sums of the loss and of every metric that is a mean over examples, since the metrics' last reset."""
@@ -203,40 +216,6 @@ def _set_learning_rate(model: Any, rate: float) -> None:
     others = [variable for variable in model.optimizer.variables if variable.name != "learning_rate"]
     for variable, value in zip(others, kept, strict=True):
         variable.assign(value)
-
-
-def _named_variables(model: Any) -> dict[str, Any]:
-    known = {id(variable) for variable in model.weights}
-    seeds = {id(variable): variable for variable in model.variables if id(variable) not in known}
-    groups = {
-        "trainable": model.trainable_variables,
-        "weight": model.non_trainable_weights,
-        "optimizer": model.optimizer.variables,
-        "seed": seeds.values(),
-    }
-    return {
-        f"{group}.{index:04d}.{variable.path}": variable
-        for group, variables in groups.items()
-        for index, variable in enumerate(variables)
-    }
-
-
-def _rules(model: Any, variables: dict[str, Any]) -> dict[str, str]:
-    names = {id(variable): name for name, variable in variables.items()}
-    rules = {name: _rule(name, variable) for name, variable in variables.items()}
-    for layer in model._flatten_layers():  # wrapped and nested layers too, which Keras lists nowhere else
-        if isinstance(layer, keras.layers.BatchNormalization):
-            mean, variance = names[id(layer.moving_mean)], names[id(layer.moving_variance)]
-            rules[mean] = state.MOMENTS_MEAN + variance
-            rules[variance] = state.MOMENTS_VARIANCE + mean
-    return rules
-
-
-def _rule(name: str, variable: Any) -> str:
-    # An optimizer's scalars (iterations, rate, loss scale, Nadam's product) belong together: all from one lane.
-    counter = name.startswith("optimizer.") and not tuple(variable.shape)
-    floating = keras.backend.is_float_dtype(variable.dtype)
-    return state.MEAN if floating and not counter else state.KEEP
 
 
 def _blocks(x: Array, y: Array, bounds: Array, first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from common.schedule import Schedule, judges
 from common.store import PART_BYTES, Location, Objects
 
 Plan = dict[str, Any]
-VERSION = 3
+VERSION = 4
 
 
 def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from common import averaging, state
 from common import run as keys
-from common.averaging import Lane, Outer
+from common.averaging import Lane, Moving, Outer
 from common.errors import RunError
 from common.ledger import Slice
 from common.plan import Plan, schedule
@@ -70,7 +70,8 @@ def close(this: Run, plan: Plan, found: Round) -> None:
     lanes = [streamed(this, keys.state_key(found.number, *at)) for at in found.steps.items()]
     weights = lane_weights(plan, lanes)
     metadata = {"round": str(found.number + 1), "lanes": json.dumps(summary(lanes, weights))}
-    pieces = averaging.merged(lanes, weights, metadata, outer(this, plan, found), fresh(this, plan, found))
+    pushed, reset, moved = outer(this, plan, found), fresh(this, plan, found), moving(this, found, lanes, weights)
+    pieces = averaging.merged(lanes, weights, metadata, pushed, reset, moved)
     this.objects.create_from(this.at(keys.model_key(found.number + 1)), averaging.parts(pieces, PART_BYTES))
 
 
@@ -90,6 +91,13 @@ def fresh(this: Run, plan: Plan, found: Round) -> Lane | None:
     """Return whose optimizer the next round starts with, None for the lanes' own; no round follows the last one."""
     last = found.number + 1 == plan["rounds"]
     return starting(this, 0) if plan["optimizer_state"] == "reset" and not last else None
+
+
+def moving(this: Run, found: Round, lanes: Sequence[Lane], weights: Sequence[float]) -> Moving | None:
+    """Return the lanes' moving averages, None where there are none; a lane alone made all updates itself."""
+    if len(lanes) == 1 or not lanes[0].progress.decays:
+        return None
+    return Moving.of(starting(this, found.number), lanes, weights)
 
 
 def starting(this: Run, number: int) -> Lane:

@@ -25,7 +25,7 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
     steps = schedule(plan)
     shard, total = steps.shard(piece.round, piece.lane), steps.steps(piece.round, piece.lane)
     offered = [total] if short else stops(piece.start, total)
-    if rounds.keeps_start(plan) and (piece.round, piece.lane, piece.start) == (0, 0, 0):
+    if (plan["workers"] > 1 or rounds.keeps_start(plan)) and (piece.round, piece.lane, piece.start) == (0, 0, 0):
         offered = [0, *offered]
     put = [[step, this.objects.presign_put(this.at(keys.state_key(piece.round, piece.lane, step)))] for step in offered]
     return {
@@ -36,6 +36,7 @@ def value(this: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[
         "get": readable(this, plan, piece, shard),
         "next": following(this, plan, steps, piece),
         "put": put,
+        "keep_start": rounds.keeps_start(plan),
     }
 
 
@@ -82,6 +83,7 @@ def evaluation(this: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any
         "get": urls(this, {"model": keys.INITIAL, "state": keys.model_key(plan["rounds"]), **held_out(plan)}),
         "put": this.objects.presign_put(this.at(keys.scores_key(piece.lane))),
         "final": final,
+        "averaged": plan["workers"] > 1,
     }
 
 

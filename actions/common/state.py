@@ -57,6 +57,8 @@ class Progress:
     validation: dict[str, float] | None = None
     last_lines: str = ""
     processors: list[str] = field(default_factory=list)  # kinds that the lane has trained on in the round
+    decays: dict[str, float] = field(default_factory=dict)  # of tensors that move by a decay an update
+    updates: dict[str, int] = field(default_factory=dict)  # of these tensors, in the round so far
 
     def pack(self) -> dict[str, str]:
         """As strings, which is all that safetensors metadata may hold."""

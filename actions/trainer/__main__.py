@@ -16,7 +16,19 @@ from common.warm import Arrays, Learners
 
 SHARDS, HELD_OUT, LEARNERS = Arrays(limit=2), Arrays(limit=1), Learners()
 PLACE = ("run", "wave", "round", "lane", "start")
-EXPECTED = (*PLACE, "deadline", "schedule", "model_sha256", "learning_rate", "micro", "get", "shard", "next", "put")
+EXPECTED = (
+    *PLACE,
+    "deadline",
+    "schedule",
+    "model_sha256",
+    "learning_rate",
+    "micro",
+    "get",
+    "shard",
+    "next",
+    "put",
+    "keep_start",
+)
 
 
 def main(params: dict[str, Any]) -> dict[str, Any]:
@@ -54,12 +66,14 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     """Return the learner in the slice's first state, and where that state stands."""
     get = params["get"]
     learner = LEARNERS.take(get["model"], params["model_sha256"], params["learning_rate"], initial=not get["state"])
-    progress = Progress(learner.rules, params["round"], params["lane"], 0)
+    progress = Progress(learner.rules, params["round"], params["lane"], 0, decays=learner.decays)
     if get["state"]:
         tensors, metadata = transfer.fetch_state(get["state"])
         learner.import_state(tensors)
         progress = Progress.unpack(metadata) if params["start"] else progress
     if params["start"] == 0:
+        if get["state"] and params["schedule"]["workers"] > 1:
+            learner.project()
         learner.set_seeds(params["schedule"]["seed"], params["round"], params["lane"])
     progress.processors = sorted({*progress.processors, processor.present()})
     return learner, progress
@@ -82,7 +96,7 @@ def train(params: dict[str, Any], lane: Lane, data: dict[str, Any], deadline: fl
         progress.activation_seconds, progress.memory = earlier + spent, max(memory, peak)
         transfer.put_state(urls[progress.step], tensors, progress.pack())
 
-    if 0 in urls:  # the outer momentum needs what the first round started from
+    if 0 in urls and (params["keep_start"] or learner.decays):  # what averages of later rounds, or of this one, need
         save()
     saved = lane.run(data["x"], data["y"], sorted(urls.keys() - {0}), deadline, save)
     return params["start"] if saved is None else saved

@@ -73,7 +73,8 @@ class Lanes:
         return {
             "run": run, "wave": 3, "round": round_, "lane": lane, "start": start, "attempt": 1, "micro": None,
             "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
-            "get": get, "shard": f"{run}/{shard}", "next": None, "put": put, **changes,
+            "get": get, "shard": f"{run}/{shard}", "next": None, "put": put, "keep_start": False,
+            **changes,
         }  # fmt: skip
 
     def key(self, run, round_, lane, step):
@@ -102,6 +103,7 @@ def judged(lanes, run, **changes):
         "learning_rate": None, "model_sha256": lanes.sha256, "rows": [8, 40], "set": f"{run}/test",
         "get": {name: lanes.get(key) for name, key in get.items()},
         "put": lanes.objects.presign_put(at["scores"]), "final": lanes.objects.presign_put(at["final.keras"]),
+        "averaged": True,
     }  # fmt: skip
     return {**value, **changes}, at
 

@@ -104,6 +104,10 @@ def test_a_functional_model(inputs, outputs):
             "model: got the dtype bfloat16, expected float32 or mixed_bfloat16",
         ),
         (
+            changed(config={"dtype": {"class_name": "QuantizedFloat8DTypePolicy", "config": {"mode": "float8"}}}),
+            "model: got quantized layers, expected float ones",
+        ),
+        (
             changed(config={"layers": [{"module": "os", "class_name": "system", "config": {}}]}),
             "model: got os.system, expected layers of Keras itself",
         ),

@@ -113,13 +113,15 @@ def test_digest_is_its_definition_and_sees_every_part() -> None:
 
 def test_progress_round_trip() -> None:
     full = Progress(
-        {"t": "mean"}, 3, 1, 40, 640, {"loss": [1.5, 640.0]}, 2.5, 3.5, 10**9, {"loss": 0.25}, "one\ntwo", ["p"]
-    )
+        {"t": "mean"}, 3, 1, 40, 640, {"loss": [1.5, 640.0]}, 2.5, 3.5, 10**9, {"loss": 0.25}, "one\ntwo", ["p"],
+        {"t": 0.99}, {"t": 40},
+    )  # fmt: skip
     packed = full.pack()
     assert packed == {
         "rules": '{"t": "mean"}', "round": "3", "lane": "1", "step": "40", "examples": "640",
         "sums": '{"loss": [1.5, 640.0]}', "seconds": "2.5", "activation_seconds": "3.5", "memory": "1000000000",
         "validation": '{"loss": 0.25}', "last_lines": "one\ntwo", "processors": '["p"]',
+        "decays": '{"t": 0.99}', "updates": '{"t": 40}',
     }  # fmt: skip
     assert Progress.unpack(packed | {"later": "1"}) == full
     bare = Progress({}, 0, 0, 0)
