@@ -24,6 +24,12 @@ class Case:
     stock: bool = False  # limits as OpenWhisk has them; else raised
     curve: bool = False  # judge each epoch or round, too
     pairs: int = 1000  # at most; what no goal hangs on is measured less often
+    layers: str = ""  # of the network, where it is not the data set's own
+
+    @property
+    def network(self) -> str:
+        """Return the network's name."""
+        return f"{self.dataset} with {self.layers}" if self.layers else self.dataset
 
     @property
     def workers(self) -> int:
@@ -60,6 +66,8 @@ CASES = (
     Case("ours, to accuracy", "pipeline", "cifar10", 8, PARITY, curve=True),
     Case("one shot, to accuracy", "pipeline", "cifar10", 8, ONE_SHOT, curve=True, pairs=1),
     Case("K-averaging with reset, to accuracy", "pipeline", "cifar10", 8, RESET, curve=True, pairs=1),
+    Case("single, batch norm", "single", "cifar10", 8, batch=32, curve=True, layers="batch norm"),
+    Case("ours, batch norm", "pipeline", "cifar10", 8, PARITY, curve=True, layers="batch norm"),
     Case("bare, no quota", "bare", "cifar10", 8, batch=32, quota=None),
     Case("ours, two lanes, no quota", "pipeline", "cifar10", 9, TWO_LANES, quota=None),
     Case("ours, one lane, no quota", "pipeline", "mnist", 1, {"workers": 1}, quota=None),
@@ -96,6 +104,16 @@ ROWS = (
         None,
         difference=True,
     ),
+    Row(
+        "accuracy on CIFAR-10 with batch norm",
+        "ours, batch norm",
+        "single, batch norm",
+        "accuracy",
+        0.0,
+        difference=True,
+        least=True,
+    ),
+    Row("its time", "ours, batch norm", "single, batch norm", "seconds", 0.42),
     Row("time to accuracy, no quota", "ours, two lanes, no quota", "bare, no quota", "seconds", 0.60),
     Row(
         "its accuracy",

@@ -39,7 +39,28 @@ def cifar10() -> list[Any]:
     ]
 
 
-NETWORKS = {"mnist": mnist, "cifar10": cifar10}
+def cifar10_batch_norm() -> list[Any]:
+    """The same convolutions, each followed by batch normalization."""
+    return [
+        keras.Input((32, 32, 3)),
+        layers.Rescaling(1 / 255),
+        *normalized(32),
+        layers.MaxPooling2D(),
+        *normalized(64),
+        layers.MaxPooling2D(),
+        *normalized(64),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(10),
+    ]
+
+
+def normalized(filters: int) -> list[Any]:
+    """A convolution with batch normalization."""
+    return [layers.Conv2D(filters, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+
+
+NETWORKS = {"mnist": mnist, "cifar10": cifar10, "cifar10 with batch norm": cifar10_batch_norm}
 
 
 def save(name: str, seed: int, path: Path) -> None:

@@ -79,7 +79,7 @@ def perform(cases: Sequence[Case], pairs: int, results: Path, start: str, quick:
             continue
         title = f"{number} of {len(todo)}: {case.name}, pair {pair}"
         with console.status(f"{title} ..."):
-            found = measure(stage, case, pair, files.data(case.dataset), files.model(case.dataset, pair))
+            found = measure(stage, case, pair, files.data(case.dataset), files.model(case.network, pair))
         line = {"case": case.name, "pair": pair, "start": start, **tables.environment(), **found}
         with lines.open("a") as file:
             file.write(json.dumps(line) + "\n")
