@@ -21,7 +21,6 @@ MANIFEST = ROOT / "manifest.yaml"
 KINDS_MANIFEST = ROOT / "manifest.kinds.yaml"  # beside the other, because its paths are relative to it
 KINDS = {"DL_PYTHON_IMAGE": "python:3.11-dl", "DL_TENSORFLOW_IMAGE": "python:3.11-tensorflow"}
 BIN = ROOT / ".local" / "bin"
-ECHO = "/whisk.system/utils/echo"  # a conductor that waits for its branches calls it
 
 
 class DeployError(Exception):
@@ -33,7 +32,6 @@ def deploy(environment: Mapping[str, str], kinds: bool) -> str:
     zips.build_all()
     manifest = write_kinds_manifest() if kinds else MANIFEST
     check_set(environment, manifest)
-    check_echo(environment)
     return wskdeploy(environment, "-m", str(manifest))
 
 
@@ -60,14 +58,6 @@ def check_set(environment: Mapping[str, str], manifest: Path) -> None:
     unset = [name for name in dict.fromkeys(named) if not environment.get(name)]
     if unset:
         raise DeployError(f"not set: {', '.join(unset)}; set them in the env file that DL_ENV names")
-
-
-def check_echo(environment: Mapping[str, str]) -> None:
-    """Refuse an OpenWhisk without the action that composer calls while it waits."""
-    ran = run(environment, "wsk", "action", "invoke", ECHO, "--result", "--param", "answer", "yes")
-    if ran.returncode:
-        said = ran.stderr.partition("\n")[0].removeprefix("error: ")
-        raise DeployError(f"{ECHO}: got {said!r}, expected an answer: conductors that wait need it")
 
 
 def wskdeploy(environment: Mapping[str, str], *arguments: str) -> str:

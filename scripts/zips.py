@@ -66,14 +66,16 @@ def read(path: Path) -> bytes:
 
 
 def conductor(composition: Path) -> dict[str, bytes]:
-    """Compile a composition and add the Node packages that its conductor needs."""
+    """Compile a composition, put its join around it, where it has one, and add the Node packages that it needs."""
     modules = composition.parent / "node_modules"
     program = modules / "openwhisk-composer" / "bin" / "compose.js"
     ran = subprocess.run(["node", program, composition, "--js"], capture_output=True, text=True, check=False)
     if ran.returncode:
         raise PackageError(f"{composition}: composer refused it: {ran.stderr.strip()}")
     package = {"name": composition.stem, "main": "index.js", "license": "Apache-2.0"}
-    files = {"index.js": f"{ran.stdout}\nexports.main = main\n".encode(), "package.json": json.dumps(package).encode()}
+    compiled, join = f"{ran.stdout}\nexports.main = main\n".encode(), composition.parent / "joins" / composition.name
+    code = {"composition.js": compiled, "index.js": read(join)} if join.exists() else {"index.js": compiled}
+    files = {**code, "package.json": json.dumps(package).encode()}
     lock = json.loads((composition.parent / "package-lock.json").read_text())
     return files | dict(node_modules(composition.parent, lock["packages"]))
 

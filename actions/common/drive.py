@@ -64,20 +64,33 @@ def must_wait(newest: Wave, turn: Turn) -> bool:
         return True
     if newest.wave != turn.wave:
         return False  # written by a twin of this activation that died before the composition could start it
-    return turn.lost is not None and not ledger.fork_failed(turn.lost)
+    return turn.lost is not None and not ledger.never_began(turn.lost)
 
 
 def wait(this: Run, plan: Plan, newest: Wave, turn: Turn) -> bool:
     """Wait until a wave's slices are saved, its deadline passed, or it is no longer the newest; False: out of time."""
     while turn.now() < newest.deadline:
-        found = rounds.look(this, plan, newest.round)
-        whole = not {piece.lane for piece in newest.slices} & {piece.lane for piece in rounds.pending(plan, found)}
-        if whole or found.closed or ledger.find(this, newest.wave + 1):
+        if over(this, plan, newest):
             return True
         if turn.now() > turn.until - RESERVE_SECONDS:
             return False
         turn.sleep(POLL_SECONDS)
     return True
+
+
+def over(this: Run, plan: Plan, wave: Wave) -> bool:
+    """Return whether nothing more need come of a wave: its slices are saved, or the run has gone on without it."""
+    found = rounds.look(this, plan, wave.round)
+    whole = not {piece.lane for piece in wave.slices} & {piece.lane for piece in rounds.pending(plan, found)}
+    return whole or found.closed or ledger.find(this, wave.wave + 1) is not None
+
+
+def look(this: Run, plan: Plan, number: int | None) -> bool:
+    """Tell a join whether its wave is over, by the store; None: the warm-up."""
+    if number is None:
+        return warm_up.ended(this, plan)
+    wave = ledger.find(this, number)
+    return wave is not None and over(this, plan, wave)
 
 
 def advance(this: Run, plan: Plan, number: int) -> Round | None:
@@ -102,7 +115,7 @@ def next_slices(this: Run, plan: Plan, found: Round, turn: Turn) -> list[Slice]:
 def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn: Turn) -> Wave | None:
     """Wait for the throttle and write the next wave's document; None when another driver took its number meanwhile."""
     fork = newest or warm_up.wait(this, plan, turn.now, turn.sleep)
-    turn.sleep(pace.pause(fork, len(wanted), turn.limits, turn.now(), ledger.fork_failed(turn.lost)))
+    turn.sleep(pace.pause(fork, len(wanted), turn.limits, turn.now(), ledger.throttled(turn.lost)))
     issued = turn.now()
     late = any(ledger.too_slow(item) for item in turn.items)
     wave = Wave(

@@ -18,7 +18,9 @@ LONGEST_SECONDS = 350.0  # the longest wave: a trainer's 300 s and a join's slac
 MEMORY = "exhausted its memory"
 # The three faces of a killed container that OpenWhisk shows; each may have been lack of memory.
 KILLED = ("exited unexpectedly", "command exited", "did not initialize")
-FORK_FAILED = "Parallel combinator failed to invoke"
+# What wave-map says of a wave that it did not start: composer's words, and those of the join around composer's.
+NOT_STARTED = ("Parallel combinator failed to invoke", "The wave could not begin")
+THROTTLED = "Too many "  # requests in the last minute, or concurrent requests in flight
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,20 @@ def outcome(mine: Wave | None, items: Sequence[Any], lost: str | None) -> dict[i
         return {}
     lanes = [piece.lane for piece in mine.slices]
     if lost is not None or len(items) != len(lanes):
-        reason = None if fork_failed(lost) else lost or f"the wave returned {len(items)} of {len(lanes)} items"
+        reason = None if throttled(lost) else lost or f"the wave returned {len(items)} of {len(lanes)} items"
         return dict.fromkeys(lanes, reason)
     longest = mine.deadline - mine.issued >= LONGEST_SECONDS
     return {lane: failure(item, longest) for lane, item in zip(lanes, items, strict=True)}
 
 
-def fork_failed(lost: str | None) -> bool:
-    """Return whether a wave was lost before it began: the throttle refused one of its branches."""
-    return lost is not None and FORK_FAILED in lost
+def never_began(lost: str | None) -> bool:
+    """Return whether a wave was lost before it began: nothing of it need be waited for."""
+    return lost is not None and any(words in lost for words in NOT_STARTED)
+
+
+def throttled(lost: str | None) -> bool:
+    """Return whether a wave was lost before it began because the throttle refused one of its branches."""
+    return lost is not None and never_began(lost) and THROTTLED in lost
 
 
 def failure(item: Any, longest: bool) -> str | None:

@@ -1,4 +1,7 @@
-"""Reducer: averages a whole round and writes the next wave; called before each wave, and once more to see the end."""
+"""Reducer: averages a whole round and writes the next wave; called before each wave, and once more to see the end.
+
+While a wave lasts, its join asks now and then what the store says of it (`look`).
+"""
 
 import os
 import time
@@ -12,6 +15,8 @@ from common.store import Objects
 def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return the next wave's slices (`value`, maybe none yet) and whether the run is still `pending`."""
     this = Run(Objects(args["s3"]), args["run"])
+    if args.get("look"):
+        return {"whole": drive.look(this, this.plan(), args.get("wave"))}
     turn = drive.Turn(
         driver=args.get("driver", ""),
         wave=args.get("wave"),

@@ -189,7 +189,7 @@ def test_slices_that_were_queued_too_long_are_no_attempts_and_get_longer(run):
 def test_a_fork_that_failed_is_no_attempt_and_waits_for_the_next_minute(run):
     driver = Driver(run())
     driver.turn()
-    again, _ = driver.turn(lost="Parallel combinator failed to invoke a composition at AST node root[0]")
+    again, _ = driver.turn(lost="Parallel combinator failed to invoke: Too many requests in the last minute")
     newest = ledger.newest(driver.this)
     assert [v["attempt"] for v in again] == [1, 1, 1]
     assert newest.issued % 60 < 1 and newest.issued - 6000 > 59
@@ -212,6 +212,42 @@ def test_a_lost_wave_whose_states_are_all_there_is_not_waited_for(run, tmp_path)
         train(value, tmp_path)
     again, _ = driver.turn(lost="Internal error: redis")
     assert [v["round"] for v in again] == [1, 1, 1] and driver.clock.now < 6010
+
+
+@pytest.mark.parametrize("lost", ["The wave could not begin: down", "Parallel combinator failed to invoke: down"])
+def test_a_wave_that_never_began_is_tried_again_at_once(run, lost):
+    driver = Driver(run())
+    driver.turn()
+    again, _ = driver.turn(lost=lost)
+    assert [v["attempt"] for v in again] == [2, 2, 2] and driver.clock.now < 6010
+    assert {piece.reason for piece in ledger.newest(driver.this).slices} == {lost}
+
+
+def test_a_lost_branch_is_an_attempt_of_its_slice_alone_and_none_where_its_state_is_there(run, tmp_path):
+    driver = Driver(run())
+    values, _ = driver.turn()
+    items = [{"failed": "its branch was lost"}, {"failed": "its branch was lost"}, train(values[2], tmp_path)]
+    train(values[0], tmp_path)
+    again, _ = driver.turn(items)
+    assert [(v["lane"], v["attempt"]) for v in again] == [(1, 2)]
+
+
+def test_a_join_is_told_whether_the_store_has_all_of_its_wave(run, action, given, tmp_path):
+    this = run()
+
+    def look(wave):
+        return action("reducer")({"s3": given["s3"], "run": this.name, "look": True, "wave": wave})
+
+    assert look(0) == {"whole": False} and look(None) == {"whole": True}
+    driver = Driver(this)
+    values, _ = driver.turn()
+    items = [train(value, tmp_path) for value in values[:2]]
+    assert look(0) == {"whole": False}
+    again, _ = driver.turn([*items, {"failed": KILL}])
+    assert (look(0), look(1)) == ({"whole": True}, {"whole": False})  # the run has gone on
+    train(again[0], tmp_path)
+    assert look(1) == {"whole": True}
+    assert len(this.sizes("waves/")) == 2
 
 
 def test_a_second_driver_waits_for_the_firsts_wave_and_counts_its_own_attempts(run, tmp_path):

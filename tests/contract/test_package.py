@@ -14,6 +14,7 @@ from zips import ROOT, PackageError
 
 TENSORFLOW_ACTIONS = {"trainer"}
 ACTIONS = sorted(path.parent.name for path in ROOT.glob("actions/*/__main__.py"))
+JOINS = {path.stem for path in ROOT.glob("compositions/joins/*.js")}
 CONDUCTORS = sorted(path.stem for path in ROOT.glob("compositions/*.js"))
 # as the proxy loads an action: the zip's root first on the path, __main__.py under another name
 LOAD = """
@@ -122,6 +123,11 @@ def test_an_action_runs_alone_on_its_image(built: Path, tmp_path: Path, name: st
     assert (ran.returncode, ran.stdout and json.loads(ran.stdout)) == (0, [True, name in TENSORFLOW_ACTIONS]), (
         ran.stderr
     )
+
+
+def test_each_join_has_its_composition(built: Path) -> None:
+    held = {path.stem: set(zipfile.ZipFile(path).namelist()) for path in built.iterdir()}
+    assert {name for name, files in held.items() if "composition.js" in files} == JOINS <= set(CONDUCTORS)
 
 
 @pytest.mark.parametrize("name", CONDUCTORS)

@@ -5,19 +5,27 @@ import signal
 import time
 
 import psutil
+import pytest
 
 import deployment
+from common import ledger
 
+from .conductors import Conductors
 from .conftest import PARAMETERS, at_first
 from .test_pipeline import wait
 
 
-def kill_one_trainer(deployed):
-    """Kill a trainer that is at work (warm ones of earlier runs are not); False when none is."""
+def at_work(deployed):
+    """Return the trainers that are at work (warm ones of earlier runs are not)."""
     trainers = deployed.trainers()
     before = [process.cpu_times().user for process in trainers]
     time.sleep(0.1)
-    busy = [process for process, was in zip(trainers, before, strict=True) if process.cpu_times().user > was + 0.02]
+    return [process for process, was in zip(trainers, before, strict=True) if process.cpu_times().user > was + 0.02]
+
+
+def kill_one_trainer(deployed):
+    """Kill a trainer that is at work; False when none is."""
+    busy = at_work(deployed)
     for process in busy[:1]:
         process.send_signal(signal.SIGKILL)
     return bool(busy)
@@ -35,6 +43,26 @@ def test_trainers_killed_at_the_start_and_in_the_middle(deployed, trained):
     assert result["weights_sha256"] == trained["weights_sha256"]
     assert [sum(r == number and attempt == 2 for r, _, attempt in attempts) for number in (0, 1)] == [1, 1]
     assert all(attempt <= 2 for _, _, attempt in attempts)
+
+
+def seconds(deployed, run, number):
+    """Return how long the run's wave of this number took, to the next one."""
+    first, second = (ledger.find(deployed.run(run), wave) for wave in (number, number + 1))
+    return second.issued - first.issued
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_lost_branch_costs_seconds(deployed, trained, number):
+    """It is lost while it reports, so its state is there: no attempt, and no waiting for the wave's deadline."""
+    run = f"lost-{number}"
+    activation = deployed.start(run=run, **PARAMETERS)
+    wait(lambda: (number, 0, 1) in deployed.attempts(run))
+    wait(lambda: at_work(deployed))
+    redis = deployed.platform.running()["redis"]
+    Conductors(deployed.platform.state / "localwhisk", redis).lose_a_branch()
+    assert deployed.finish(activation)["weights_sha256"] == trained["weights_sha256"]
+    assert deployed.attempts(run) == at_first(rounds=2, lanes=3)
+    assert seconds(deployed, run, number) < 2 * seconds(deployed, "undisturbed", number) + 10
 
 
 def test_a_platform_killed_in_the_middle_of_training(deployed, trained):

@@ -7,6 +7,7 @@ from common.errors import RunError
 from common.ledger import Slice, Wave
 
 KILL = "The action did not produce a valid response and exited unexpectedly."
+FORK = "Parallel combinator failed to invoke a composition at AST node root (see log for details): "
 MEMORY = "The action exhausted its memory and was aborted."
 
 
@@ -25,7 +26,9 @@ def wave(*slices, seconds=100.0):
             None,
             dict.fromkeys((0, 1), "the wave returned 1 of 2 items"),
         ),
-        ([], "Parallel combinator failed to invoke a composition at AST node root", {0: None, 1: None}),
+        ([], FORK + "Too many requests in the last minute (count: 61, allowed: 60).", {0: None, 1: None}),
+        ([], FORK + "Too many concurrent requests in flight (count: 30, allowed: 30).", {0: None, 1: None}),
+        ([], FORK + "connect ECONNREFUSED", dict.fromkeys((0, 1), FORK + "connect ECONNREFUSED")),
         ([], None, {}),
         ([], "Internal error: redis", {0: "Internal error: redis", 1: "Internal error: redis"}),
     ],
