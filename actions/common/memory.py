@@ -1,8 +1,10 @@
-"""Peak private memory of this process, which is what a container's memory limit counts; used by the trainer.
+"""Private memory of this process, which is what a container's memory limit counts; used by the trainer.
 
 File pages are left out: TensorFlow's 300 MB of libraries and mapped shards are page cache, which the kernel gives back.
 """
 
+import ctypes
+import gc
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +17,12 @@ def private_bytes() -> int:
     """Anonymous resident memory of this process, now."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon:"))
     return int(line.split()[1]) * 1024
+
+
+def give_back() -> None:
+    """Return what nobody needs to the kernel: garbage, and freed memory that the C library keeps (malloc_trim(3))."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 class PeakMemory:

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.python.framework import ops
 
 from common import variables
 from common.errors import ModelError
@@ -140,9 +141,9 @@ class Learner:
     def _run(self, kind: str, x: Array, y: Array, bounds: Array, micro: int | None) -> None:
         x, y = _as_keras(x), _as_keras(y)
         key = f"{kind} {x.dtype}{x.shape[1:]} {y.dtype}{y.shape[1:]}"
-        if key not in self._graphs:
-            self._graphs[key] = _graph(self._step(kind), x, y)
         try:
+            if key not in self._graphs:
+                self._graphs[key] = _graph(self._step(kind), x, y)
             self._graphs[key](x, y, bounds, micro or 0)
         except tf.errors.InvalidArgumentError as error:  # its message tells every call that led there
             raise ModelError(f"model: got a batch that it cannot take: {_first_line(error)}") from error
@@ -244,7 +245,22 @@ def _graph(step: Callable[..., None], x: Array, y: Array) -> Any:
 
     signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (x, y)]
     signature += [tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64)]
-    return tf.function(run, input_signature=signature, autograph=False)
+    graph = tf.function(run, input_signature=signature, autograph=False)
+    try:
+        graph.get_concrete_function()  # traces it
+    finally:
+        _forget_gradients()
+    return graph
+
+
+def _forget_gradients() -> None:
+    """Drop what TensorFlow keeps for ever of each custom gradient it traced, and by it graph, variables and slots.
+
+    Keras' optimizers trace one to add up replicas' gradients, and so do layers (silu). Traced graphs need them no more.
+    """
+    registry = ops.gradient_registry._registry
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        del registry[name]
 
 
 def _accumulating_step(model: Any, x: Any, y: Any, micro: Any) -> None:

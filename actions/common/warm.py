@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from common import state, transfer
 from common.errors import ModelError, TransferError
 from common.lane import MARGIN_SECONDS
-from common.memory import PeakMemory
+from common.memory import PeakMemory, give_back
 from common.model import Learner
 
 
@@ -75,15 +75,15 @@ class Learners:
 
     def take(self, url: str, sha256: str, learning_rate: float | None, initial: bool) -> Learner:
         """Return the learner of this model and rate to train it; with `initial`, in its file's own state."""
-        learner = self._learner
-        if learner is None or not self.knows(sha256, learning_rate) or (initial and self._trained):
-            learner = self.load(url, sha256, learning_rate)
+        if self._learner is None or not self.knows(sha256, learning_rate) or (initial and self._trained):
+            self.load(url, sha256, learning_rate)
+        assert self._learner is not None
         self._trained = True
-        return learner
+        return self._learner
 
     def load(self, url: str, sha256: str, learning_rate: float | None) -> Learner:
         """Load a learner, in its file's own state."""
-        self._key = self._learner = None  # before the next one takes memory
+        self.forget()  # before the next one takes memory
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "initial.keras"
             transfer.fetch(url, path)
@@ -93,6 +93,12 @@ class Learners:
             self._learner = Learner(path, learning_rate)
         self._key, self._trained = (sha256, learning_rate), False
         return self._learner
+
+    def forget(self) -> None:
+        """Give back what the learner holds."""
+        if self._learner is not None:
+            self._key = self._learner = None
+            give_back()
 
     def prepare(self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any]) -> float:
         """Load a learner unless it is known, and take a step on zeros to trace its graph; its state stays the file's.

@@ -13,7 +13,7 @@ from keras import layers
 
 from common import state
 from common.errors import ModelError
-from common.memory import PeakMemory, private_bytes
+from common.memory import PeakMemory, give_back, private_bytes
 from common.model import Learner
 from common.schedule import Schedule
 
@@ -364,6 +364,22 @@ def test_saving_holds_no_copies_of_the_state(tmp_path: Path) -> None:
         held, _ = state.load(path)
     size = sum(tensor.nbytes for tensor in held.values())
     assert size > 32e6 and peak.bytes - before < 1.5 * size  # Keras holds a variable twice while it writes it
+
+
+@pytest.mark.parametrize(("activation", "micro"), [("relu", None), ("silu", 2)], ids=["optimizer", "layer"])
+def test_a_learner_that_is_gone_leaves_nothing(tmp_path: Path, activation: str, micro: int | None) -> None:
+    model = keras.Sequential([keras.Input((1000,)), layers.Dense(1500, activation), layers.Dense(1)])
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.keras")
+    x, y, held = np.ones((4, 1000), np.float32), np.ones(4, np.float32), []
+    for _ in range(5):
+        learner = Learner(tmp_path / "m.keras")
+        learner.train(x, y, np.arange(4), np.array([0, 4]), 0, 1, micro)
+        learner.evaluate(x, y, "here")
+        del learner
+        give_back()
+        held.append(private_bytes())
+    assert held[-1] - held[1] < 20 << 20, held  # one has 18 MB of weights and slots
 
 
 def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
