@@ -5,17 +5,20 @@ A part is installed when its lock files have changed since the last time; its st
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steps import FailedError, Steps, say, together
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
+QUIETLY = ("--disable-pip-version-check", "--progress-bar", "off")
 NODE_MAJOR, GO_VERSION = 20, (1, 25)
 
 
@@ -30,7 +33,7 @@ class Part:
     name: str
     locks: tuple[str, ...]
     result: str
-    make: Callable[[], None]
+    make: Callable[[Steps], None]
 
     @property
     def stamp(self) -> Path:
@@ -45,31 +48,21 @@ class Part:
         """Tell whether what stands is what the lock files say."""
         return self.stamp.exists() and self.stamp.read_text() == self.digest() and (ROOT / self.result).exists()
 
-    def install(self) -> None:
-        """Make the part and remember from what; a line says how long it took."""
-        print(f"install {self.name} ...", end=" ", flush=True)
-        start = time.monotonic()
+    def install(self, steps: Steps) -> None:
+        """Make the part and remember from what."""
         self.stamp.unlink(missing_ok=True)
-        self.make()
+        self.make(steps)
         self.stamp.parent.mkdir(parents=True, exist_ok=True)
         self.stamp.write_text(self.digest())
-        print(f"{time.monotonic() - start:.0f} s", flush=True)
-
-
-def run(*command: str | Path, cwd: Path = ROOT) -> None:
-    """Run a step; its output is shown only when it fails."""
-    ran = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if ran.returncode:
-        sys.exit(f"failed\n{ran.stdout}\nscripts/install: {' '.join(map(str, command))} ended with {ran.returncode}")
 
 
 def virtual_environment(folder: str, requirements: str) -> Part:
     """Make a virtual environment from a hashed lock file alone."""
 
-    def make() -> None:
-        run(sys.executable, "-m", "venv", "--clear", ROOT / folder)
-        pip = (ROOT / folder / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check")
-        run(*pip, "--require-hashes", "--no-deps", "-r", requirements)
+    def make(steps: Steps) -> None:
+        steps.run(sys.executable, "-m", "venv", "--clear", ROOT / folder, cwd=ROOT)
+        pip = (ROOT / folder / "bin" / "python", "-m", "pip", "install", *QUIETLY)
+        steps.run(*pip, "--require-hashes", "--no-deps", "-r", requirements, cwd=ROOT)
 
     return Part(folder, (requirements,), f"{folder}/bin/python", make)
 
@@ -77,8 +70,8 @@ def virtual_environment(folder: str, requirements: str) -> Part:
 def node_packages(folder: str) -> Part:
     """Install what a package-lock.json pins."""
 
-    def make() -> None:
-        run("npm", "ci", "--no-audit", "--no-fund", cwd=ROOT / folder)
+    def make(steps: Steps) -> None:
+        steps.run("npm", "ci", "--no-audit", "--no-fund", cwd=ROOT / folder)
 
     return Part(f"{folder}/node_modules", (f"{folder}/package-lock.json",), f"{folder}/node_modules", make)
 
@@ -87,23 +80,31 @@ def go_tool(name: str, package: str, version: str) -> Part:
     """Build a tool from its pinned Go module; `version` is what the program says of itself (a linker flag)."""
     module = f"tools/{name}"
 
-    def make() -> None:
-        flags = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w -X main.{version}")
-        run("go", "build", *flags, "-o", LOCAL / "bin" / name, package, cwd=ROOT / module)
+    def make(steps: Steps) -> None:
+        flags = ("-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w -X main.{version}")
+        steps.run("go", "build", *flags, "-o", LOCAL / "bin" / name, package, cwd=ROOT / module)
 
     return Part(name, (f"{module}/go.mod", f"{module}/go.sum"), f".local/bin/{name}", make)
 
 
-PARTS = (
-    virtual_environment(".venv-dl", "runtime/image/dl-python/requirements.txt"),
-    virtual_environment(".venv-tensorflow", "runtime/image/dl-tensorflow/requirements.txt"),
+PARTS = (  # what takes longest first
+    go_tool("versitygw", "github.com/versity/versitygw/cmd/versitygw", "Version=v1.8.0"),
     virtual_environment(".venv", "requirements.txt"),
-    node_packages("compositions"),
-    node_packages("runtime/localwhisk/node"),
+    virtual_environment(".venv-tensorflow", "runtime/image/dl-tensorflow/requirements.txt"),
+    virtual_environment(".venv-dl", "runtime/image/dl-python/requirements.txt"),
     go_tool("wskdeploy", "github.com/apache/openwhisk-wskdeploy", "Version=1.2.0-16acc805"),
     go_tool("wsk", "github.com/sciabarracom/openwhisk-cli", "CLI_BUILD_TIME=1.2.1"),
-    go_tool("versitygw", "github.com/versity/versitygw/cmd/versitygw", "Version=v1.8.0"),
+    node_packages("compositions"),
+    node_packages("runtime/localwhisk/node"),
 )
+
+
+def install(parts: Sequence[Part]) -> None:
+    """Make what is not current, several parts at once: go compiles for minutes, in which pip and npm fetch."""
+    works = [(part.name, part.install) for part in parts if not part.current()]
+    if works:
+        say(f"installing {', '.join(name for name, _ in works)}")
+        together(works, (os.cpu_count() or 1) + 1)
 
 
 def check_prerequisites() -> None:
@@ -137,11 +138,9 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             check_prerequisites()
-        except MissingError as error:
+            install(PARTS)
+        except (MissingError, FailedError) as error:
             sys.exit(f"scripts/install: {error}")
-        for part in PARTS:
-            if not part.current():
-                part.install()
 
 
 if __name__ == "__main__":

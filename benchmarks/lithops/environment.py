@@ -11,9 +11,7 @@ PRELOAD = "tensorflow,keras,numpy,boto3"  # each call is a fork, which would imp
 
 def install() -> None:
     """Make the environment from its lock file, unless it stands."""
-    part = installation.virtual_environment(FOLDER, "benchmarks/lithops/requirements.txt")
-    if not part.current():
-        part.install()
+    installation.install([installation.virtual_environment(FOLDER, "benchmarks/lithops/requirements.txt")])
 
 
 def program(name: str) -> str:

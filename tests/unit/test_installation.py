@@ -9,6 +9,7 @@ import pytest
 
 import installation
 from installation import ROOT, MissingError, Part
+from steps import FailedError
 
 LOCKS = ["requirements.txt", "runtime/image/dl-python/requirements.txt", "runtime/image/dl-tensorflow/requirements.txt"]
 NODE_LOCKS = ["compositions/package-lock.json", "runtime/localwhisk/node/package-lock.json"]
@@ -74,18 +75,28 @@ def test_without_python_3_11_one_sentence(tmp_path):
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", expected)
 
 
-def test_a_part_is_made_again_only_when_its_lock_changes(tmp_path, monkeypatch):
+def test_a_part_is_made_again_only_when_its_lock_changes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(installation, "ROOT", tmp_path)
     monkeypatch.setattr(installation, "LOCAL", tmp_path / ".local")
     (tmp_path / "lock").write_text("one")
-    part = Part("thing", ("lock",), "made", (tmp_path / "made").touch)
-    assert not part.current()
-    part.install()
-    assert part.current()
-    (tmp_path / "lock").write_text("two")
-    assert not part.current()
-    part.install()
-    (tmp_path / "made").unlink()
+    part = Part("thing", ("lock",), "made", lambda steps: steps.run("touch", "made", cwd=tmp_path))
+    for change in (lambda: None, lambda: (tmp_path / "lock").write_text("two"), (tmp_path / "made").unlink):
+        change()
+        assert not part.current()
+        installation.install([part])
+        assert part.current()
+        assert re.fullmatch(r"installing thing\nthing: \d+ s\n", capsys.readouterr().out)
+    installation.install([part])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_part_that_failed_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
+    monkeypatch.setattr(installation, "LOCAL", tmp_path / ".local")
+    (tmp_path / "lock").write_text("one")
+    part = Part("thing", ("lock",), "made", lambda steps: steps.run("sh", "-c", "touch made; false", cwd=tmp_path))
+    with pytest.raises(FailedError, match="^sh -c touch made; false: ended with 1 and said:$"):
+        installation.install([part])
     assert not part.current()
 
 
