@@ -54,10 +54,10 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def localwhisk() -> Iterator[Running]:
-    """Start one in a folder of its own, and end it."""
+def localwhisk(*flags: str) -> Iterator[Running]:
+    """Start one in a folder of its own, with further flags, and end it."""
     with tempfile.TemporaryDirectory(prefix="localwhisk-") as folder:
-        command = [sys.executable, "-m", "localwhisk", "--state", folder, *FLAGS]
+        command = [sys.executable, "-m", "localwhisk", "--state", folder, *FLAGS, *flags]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "runtime")}
         begin = time.perf_counter()
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -1,7 +1,8 @@
 """The HTTP server inside an action container: POST /init once, then POST /run, one request at a time.
 
 First process of the images dl-python and dl-tensorflow; localwhisk runs the same file as a container's process.
-Standard library only. Environment: OW_HOST and OW_PORT (where to listen), OW_PRELOAD (modules to import at start).
+Standard library only. It listens on port 8080, where OpenWhisk posts to. Environment: OW_SOCKET (descriptor of a
+socket to listen on instead), OW_PRELOAD (modules to import at start).
 """
 
 import base64
@@ -11,6 +12,7 @@ import io
 import json
 import os
 import signal
+import socket
 import socketserver
 import sys
 import time
@@ -196,16 +198,26 @@ def preload(modules: list[str]) -> str | None:
     return failure
 
 
+def listen() -> socketserver.TCPServer:
+    """A server on the socket that was handed over, else on OpenWhisk's port."""
+    given = os.environ.pop("OW_SOCKET", None)
+    socketserver.TCPServer.allow_reuse_address, socketserver.TCPServer.request_queue_size = True, 128
+    server = socketserver.TCPServer(("0.0.0.0", 8080), Handler, bind_and_activate=given is None)
+    if given is not None:
+        server.socket.close()
+        server.socket = socket.socket(fileno=int(given))
+        server.socket.set_inheritable(False)  # not to what the action starts
+    return server
+
+
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # the kernel ignores it for a container's first process
     sys.path.remove(str(Path(__file__).resolve().parent))  # an action must not import this file as `proxy`
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    address = os.environ.get("OW_HOST", "0.0.0.0"), int(os.environ.get("OW_PORT", "8080"))
-    socketserver.TCPServer.allow_reuse_address, socketserver.TCPServer.request_queue_size = True, 128
     container = Handler.container
-    with socketserver.TCPServer(address, Handler) as server:
+    with listen() as server:
         container.preload_failure = preload([name for name in os.environ.get("OW_PRELOAD", "").split(",") if name])
         while not container.ended:
             server.handle_request()

@@ -17,8 +17,9 @@ import aiohttp
 from localwhisk.auth import write_private
 from localwhisk.cgroup import Group, GroupsV1, GroupsV2, remove_group
 from localwhisk.kinds import Launch
+from localwhisk.listener import listen
 from localwhisk.logs import Logs
-from localwhisk.processes import at_home_in, kill_session, started
+from localwhisk.processes import at_home_in, kill_session, runs, started
 from localwhisk.settings import Settings
 from localwhisk.users import Users
 from localwhisk.watchdog import Watch, Watchdog
@@ -26,9 +27,7 @@ from localwhisk.watchdog import Watch, Watchdog
 # limits first, then the program: not an instruction of it runs unlimited. 1024 files as OpenWhisk's --ulimit
 Limiter = GroupsV1 | GroupsV2 | Watchdog
 LAUNCHER = 'ulimit -n 1024; while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
-RETRY = 0.01  # seconds between attempts to reach a server that does not listen yet
 FAREWELL = 0.1  # seconds an answer may still be on its way when its process has ended
-PORTS = (10_000, 30_000)  # below the ports that Linux hands out by itself
 
 
 class LostError(Exception):
@@ -67,6 +66,7 @@ class Container:
         self._group: Group | Watch | None = None
         self._exit: asyncio.Task[int] | None = None
         self._pid: int | None = None
+        self._listener: socket.socket | None = None
         self._port = 0
 
     @property
@@ -75,14 +75,16 @@ class Container:
 
     @property
     def alive(self) -> bool:
-        return self._exit is not None and not self._exit.done()
+        """Whether its first process runs, as the kernel knows it at this moment."""
+        return self._pid is not None and self._exit is not None and not self._exit.done() and runs(self._pid)
 
     async def start(self) -> None:
         """Start the image's proxy in its own session, folder and limits."""
         assert self.launch is not None
         for name in ("root", "tmp"):
             (self.folder / name).mkdir(parents=True)
-        self._port = free_port()
+        self._listener = listen()
+        self._port = self._listener.getsockname()[1]
         command = self.launch.command
         if self._machine.users is not None:
             self._machine.users.give(self.folder, self._port)
@@ -95,7 +97,8 @@ class Container:
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", LAUNCHER, "localwhisk", *entrances, "--", *command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err,
-                cwd=self.folder / "root", env=self._environment(self.launch), start_new_session=True,
+                cwd=self.folder / "root", env=self._environment(self.launch, self._listener), start_new_session=True,
+                pass_fds=(self._listener.fileno(),),
             )  # fmt: skip
         self._pid = process.pid
         if isinstance(self._group, Watch):
@@ -139,30 +142,27 @@ class Container:
             await asyncio.wait({self._exit}, timeout=5)
         if self._group is not None:
             await asyncio.to_thread(self._group.remove)
+        if self._listener is not None:
+            self._listener.close()
         await asyncio.to_thread(shutil.rmtree, self.folder, True)
 
     async def _request(self, path: str, body: bytes, limit: int) -> Reply:
         url = f"http://127.0.0.1:{self._port}{path}"
         headers = {"Content-Type": "application/json"}
-        while True:
-            try:
-                async with self._machine.client.post(url, data=body, headers=headers) as response:
-                    if response.content_length is None:
-                        raise LostError("response without Content-Length")
-                    length = min(response.content_length, limit)
-                    return Reply(response.status, await response.content.readexactly(length), response.content_length)
-            except aiohttp.ClientConnectorError:
-                if path != "/init":
-                    raise
-                await asyncio.sleep(RETRY)
-            except asyncio.IncompleteReadError as error:
-                raise LostError("response ended early") from error
+        try:
+            async with self._machine.client.post(url, data=body, headers=headers) as response:
+                if response.content_length is None:
+                    raise LostError("response without Content-Length")
+                length = min(response.content_length, limit)
+                return Reply(response.status, await response.content.readexactly(length), response.content_length)
+        except asyncio.IncompleteReadError as error:
+            raise LostError("response ended early") from error
 
     def _signal(self, number: signal.Signals) -> None:
         if self._pid is not None and self.alive:
             os.killpg(self._pid, number)
 
-    def _environment(self, launch: Launch) -> dict[str, str]:
+    def _environment(self, launch: Launch, listener: socket.socket) -> dict[str, str]:
         home = str(self.folder / "tmp")
         return {
             "LANG": "C.UTF-8",
@@ -170,8 +170,7 @@ class Container:
             "PATH": launch.path,
             "HOME": home,
             "TMPDIR": home,
-            "OW_HOST": "127.0.0.1",
-            "OW_PORT": str(self._port),
+            "OW_SOCKET": str(listener.fileno()),
             "__OW_API_HOST": self._machine.settings.address(),
         }
 
@@ -207,16 +206,6 @@ def new_client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector, timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=False
     )
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on, from a range the kernel does not use for clients."""
-    while True:
-        port = PORTS[0] + secrets.randbelow(PORTS[1] - PORTS[0])
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def kill_orphans(containers: Path) -> None:

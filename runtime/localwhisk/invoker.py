@@ -36,8 +36,8 @@ MEGABYTE = 1_048_576
 log = logging.getLogger("localwhisk")
 
 
-class ShuttingDownError(Exception):
-    """The container answered 503: the activation goes to another one."""
+class UnhealthyError(Exception):
+    """The container shuts down (503), or died before it was asked: the activation goes to another one."""
 
 
 @dataclass
@@ -118,11 +118,11 @@ class Invoker:
             self._concurrency.active -= 1
 
     async def _attempt(self, job: Job) -> tuple[Container, Outcome | None]:
-        """One container's outcome; None where it says that it shuts down, for which no activation is to blame."""
+        """One container's outcome; None where it was unhealthy, for which no activation is to blame."""
         container = await self._pool.acquire(self._wanted(job.action, job.namespace))
         try:
             return container, await self._execute(job, container)
-        except ShuttingDownError:
+        except UnhealthyError:
             self._pool.discard(container)
             return container, None
         except Exception:
@@ -173,7 +173,10 @@ class Invoker:
             outcome.response = failure(DEVELOPER_ERROR, f"executable file not found in image {container.image}")
         elif container.started or await _start(container):
             outcome.start = time.time()
-            if container.owner is not None or await self._initialize(job, container, outcome):
+            if container.owner is not None:
+                _check_health(container)
+                await self._run(job, container, outcome)
+            elif await self._initialize(job, container, outcome):
                 await self._run(job, container, outcome)
         outcome.end = time.time()
         return outcome
@@ -215,7 +218,7 @@ class Invoker:
         try:
             reply = await container.post(path, _encode(body), timeout, PAYLOAD_LIMIT)
             if reply.status == SHUTTING_DOWN:
-                raise ShuttingDownError
+                raise UnhealthyError
             return reply
         except TimeLimitError:
             outcome.timed_out = True
@@ -264,6 +267,12 @@ def _variables(job: Job) -> dict[str, str]:
     if is_truthy(job.action.annotation("provide-api-key")):
         variables["__OW_API_KEY"] = job.key
     return variables
+
+
+def _check_health(container: Container) -> None:
+    """Refuse a warm container that is dead: in OpenWhisk its connection is refused, and what is lost later is lost."""
+    if not container.alive:
+        raise UnhealthyError
 
 
 async def _start(container: Container) -> bool:

@@ -14,6 +14,14 @@ def started(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
+def runs(child: int) -> bool:
+    """Whether a child of this process has not ended yet; the event loop hears of an end a little later."""
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
+
+
 def session_members(leader: int) -> list[int]:
     """Processes of the session that the container's first process leads."""
     return [pid for pid in _pids() if (fields := _stat(pid)) and int(fields[3]) == leader]

@@ -2,7 +2,7 @@
 
 // The HTTP server inside a container of kind nodejs:20: POST /init once, then POST /run.
 // localwhisk starts it as a container's process; it answers as Apache OpenWhisk's own nodejs image does.
-// Environment: OW_HOST and OW_PORT (where to listen).
+// Environment: OW_SOCKET (descriptor of the socket it was given to listen on).
 
 const fs = require('fs')
 const http = require('http')
@@ -150,4 +150,6 @@ async function serve (request, response) {
   response.end(body)
 }
 
-http.createServer(serve).listen(Number(process.env.OW_PORT ?? 8080), process.env.OW_HOST ?? '0.0.0.0')
+const socket = Number(process.env.OW_SOCKET)
+delete process.env.OW_SOCKET
+http.createServer(serve).listen({ fd: socket })

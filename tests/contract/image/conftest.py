@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 
-import services
+from localwhisk.listener import listen
 
 ROOT = Path(__file__).parents[3]
 IMAGE = os.environ.get("CONTAINER_IMAGE")
@@ -78,15 +78,16 @@ class Process:
     """A proxy as a process of this machine, with an environment rebuilt from nothing."""
 
     def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
-        self.address = ("127.0.0.1", services.free_port())
         self.folder = folder
         defaults = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": str(folder)}
-        address = {"OW_HOST": self.address[0], "OW_PORT": str(self.address[1])}
-        with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
+        streams = (folder / "stdout").open("wb"), (folder / "stderr").open("wb")
+        with streams[0] as stdout, streams[1] as stderr, listen() as listener:
+            self.address = listener.getsockname()
+            handed = {"OW_SOCKET": str(listener.fileno())}
             self.process = subprocess.Popen(
-                COMMANDS[kind], cwd=folder, env={**defaults, **address, **environment}, stdout=stdout, stderr=stderr
-            )
-        wait_until_it_listens(self.address)
+                COMMANDS[kind], cwd=folder, env={**defaults, **handed, **environment}, stdout=stdout, stderr=stderr,
+                pass_fds=(listener.fileno(),),
+            )  # fmt: skip
 
     def post(self, path: str, body: object) -> Answer:
         return post(self.address, path, body)

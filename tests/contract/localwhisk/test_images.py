@@ -6,7 +6,7 @@ import signal
 import pytest
 
 PROXY = """#!{python}
-import http.server, json, os, pathlib
+import http.server, json, os, pathlib, socket
 class Handler(http.server.BaseHTTPRequestHandler):
   def do_POST(self):
     self.rfile.read(int(self.headers['Content-Length']))
@@ -16,7 +16,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     self.end_headers()
     self.wfile.write(body)
   def log_message(self, *words): pass
-http.server.HTTPServer((os.environ['OW_HOST'], int(os.environ['OW_PORT'])), Handler).serve_forever()
+server = http.server.HTTPServer(('', 0), Handler, bind_and_activate=False)
+server.socket = socket.socket(fileno=int(os.environ['OW_SOCKET']))
+server.serve_forever()
 """
 ONCE = """lambda path, folder: (503, b'{{}}', True) if path == {path!r} and not (folder / 'seen').exists() and
   not (folder / 'seen').touch() else (200, b'{{"well": true}}', True)"""
