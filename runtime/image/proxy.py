@@ -81,7 +81,7 @@ class Container:
         constants: list[str] = []  # NaN and Infinity, which OpenWhisk cannot read
         if not isinstance(json.loads(body, parse_constant=constants.append), dict | list | None) or constants:
             raise RequestError(502, "The action did not return a dictionary or array.")
-        return body
+        return body + b"\n"  # as the stock launcher's line, whose length is what OpenWhisk limits and records
 
 
 def set_environment(prefix: str, variables: dict[str, Any]) -> None:

@@ -59,6 +59,11 @@ class Action:
         """Equal for equal actions: containers are reused by it."""
         return str(self.document["digest"])
 
+    @property
+    def path(self) -> str:
+        """Where its activations are looked for: the binding's, where it was called through one."""
+        return str(self.name) if self.binding is None else f"{self.binding}/{self.name.name}"
+
     def annotation(self, key: str) -> Any:
         return next((entry["value"] for entry in self.document["annotations"] if entry["key"] == key), None)
 
@@ -107,6 +112,23 @@ def provider_of(store: EntityStore, package: Entity) -> tuple[Name, KeyValues]:
     if provider is None or provider.collection != "packages":
         raise not_found()
     return provider.name, merge(provider.document["parameters"], package.document["parameters"])
+
+
+def may_use(store: EntityStore, name: Name, caller: str) -> bool:
+    """Whether the caller may use an action of this name: its own, or one of a package that it may read."""
+    package = name.package
+    return name.namespace == caller if package is None else may_read(store, package, caller)
+
+
+def may_read(store: EntityStore, package: Name, caller: str) -> bool:
+    """Whether there is such a package, and it is the caller's or published; a binding of the caller's to one, too."""
+    entity = store.get(package)
+    if entity is None or entity.collection != "packages":
+        return False
+    binding = entity.document["binding"]
+    if not binding:
+        return package.namespace == caller or is_truthy(entity.document["publish"])
+    return package.namespace == caller and may_read(store, Name(binding["namespace"], binding["name"]), caller)
 
 
 def _action(store: EntityStore, name: Name) -> Entity:

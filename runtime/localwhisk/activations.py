@@ -44,7 +44,7 @@ class Record:
     version: str
     start: int
     response: Response
-    path: str = ""  # namespace/[package/]name of the action that ran
+    path: str = ""  # namespace/[package/]name by which it is looked for
     end: int | None = None
     duration: int | None = None
     cause: str | None = None

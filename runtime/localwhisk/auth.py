@@ -8,7 +8,7 @@ import string
 import uuid
 from pathlib import Path
 
-from localwhisk.errors import BAD_CREDENTIALS, NO_CREDENTIALS, RequestError
+from localwhisk.errors import BAD_CREDENTIALS, CHALLENGE, NO_CREDENTIALS, RejectionError
 
 GUEST = "guest"
 SYSTEM = "whisk.system"  # the catalog's namespace: everyone may read and invoke, nobody may write
@@ -56,6 +56,6 @@ def is_caller(header: str | None, key: str) -> bool:
 def authenticate(header: str | None, key: str) -> None:
     """Refuse a request without the key."""
     if header is None:
-        raise RequestError(401, NO_CREDENTIALS)
+        raise RejectionError(401, NO_CREDENTIALS, CHALLENGE)
     if not is_caller(header, key):
-        raise RequestError(401, BAD_CREDENTIALS)
+        raise RejectionError(401, BAD_CREDENTIALS, CHALLENGE)

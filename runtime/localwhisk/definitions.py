@@ -30,6 +30,13 @@ from localwhisk.settings import (
 from localwhisk.store import EntityStore
 
 BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")  # with a length divisible by four
+LIMITS = {
+    "timeout": "time limit",
+    "memory": "memory limit",
+    "logs": "log limit",
+    "concurrency": "intra concurrency limit",
+    "instances": "instance concurrency limit",
+}  # others that a body names are dropped
 STANDARD_LIMITS = {"concurrency": 1, "logs": STD_LOGS, "memory": STD_MEMORY, "timeout": STD_TIMEOUT}
 
 
@@ -95,9 +102,7 @@ class Definitions:
         if not isinstance(given, dict):
             raise malformed("limits malformed")
         limits = dict(old["limits"] if old else STANDARD_LIMITS)
-        limits |= {key: value for key, value in given.items() if value is not None}
-        if not all(isinstance(value, int) for value in limits.values()):
-            raise malformed("limits malformed")
+        limits |= {key: _whole(what, given[key]) for key, what in LIMITS.items() if given.get(key) is not None}
         _check("duration", limits["timeout"], MIN_TIMEOUT, self._settings.max_timeout, " milliseconds")
         _check("memory size", limits["memory"], MIN_MEMORY, self._settings.max_memory, " MB")
         _check("log size", limits["logs"], 0, MAX_LOGS, " MB")
@@ -184,6 +189,14 @@ def without_code(document: Document) -> Document:
     """The action as `?code=false` shows it."""
     execution = {key: value for key, value in document["exec"].items() if key != "code"}
     return document | {"exec": execution}
+
+
+def _whole(what: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise malformed(f"{what.removeprefix('intra ')} malformed")
+    if value != value // 1:
+        raise malformed(f"requirement failed: {what} must be whole number")
+    return int(value)
 
 
 def _check(what: str, value: int, least: int, most: int, unit: str) -> None:

@@ -26,16 +26,20 @@ class Dispatcher:
         self._key = key
         self._length = length  # actions in a sequence, components in a composition
 
-    def invoke(self, action: Action, payload: Any) -> Pending:
-        """What a request, or a rule's, asks for."""
+    def invoke(self, action: Action, payload: Any, transaction: str) -> Pending:
+        """What a request, or a rule's, asks for; a single action is told the request's transaction."""
         if action.components is not None:
             return self.sequence(action, payload, None)
-        return self.executable(action, payload, None)
+        if action.is_conductor:
+            return self.composition(action, payload, None, Accounting())
+        return self.primitive(action, payload, None, transaction)
 
-    def primitive(self, action: Action, payload: Any, cause: str | None) -> Pending:
+    def primitive(self, action: Action, payload: Any, cause: str | None, transaction: str | None = None) -> Pending:
+        """One action; within a sequence or composition it has a transaction of its own."""
         arguments, environment = action.arguments(payload)
         done: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        job = Job(action, self._namespace, self._key, arguments, environment, secrets.token_hex(16), cause, done)
+        transaction = transaction or secrets.token_hex(16)
+        job = Job(action, self._namespace, self._key, arguments, environment, transaction, cause, done)
         self._invoker.submit(job)
         return Pending(job.id, done)
 
@@ -51,7 +55,7 @@ class Dispatcher:
         session = Sequence(self, self._entities, self._namespace, self._length, cause, count)
         return self._keep(session.id, session.begun(action), session.run(action, payload))
 
-    def executable(self, action: Action, payload: Any, cause: str | None) -> Pending:
+    def executable(self, action: Action, payload: Any, cause: str) -> Pending:
         """Anything but a sequence."""
         if action.is_conductor:
             return self.composition(action, payload, cause, Accounting())

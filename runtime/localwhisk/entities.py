@@ -1,7 +1,6 @@
 """From the body of a PUT to a stored document: what actions, packages, triggers and rules have in common."""
 
 import json
-import re
 from typing import Any
 
 from localwhisk.actions import KeyValues
@@ -9,6 +8,7 @@ from localwhisk.activations import now_ms
 from localwhisk.errors import malformed, too_large
 from localwhisk.names import Name
 from localwhisk.settings import PAYLOAD_LIMIT
+from localwhisk.versions import FIRST, following, parse
 
 Document = dict[str, Any]
 
@@ -28,9 +28,9 @@ def key_values(content: Document, field: str) -> KeyValues | None:
 
 def base(name: Name, content: Document, old: Document | None, annotations: KeyValues) -> Document:
     """Name, version, publication, annotations and time of a new or changed entity."""
-    version = content.get("version") or (_next(old["version"]) if old else "0.0.1")
-    if not isinstance(version, str) or not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        raise malformed("bad semantic version value")
+    version = following(old["version"]) if old else FIRST
+    if content.get("version") is not None:
+        version = parse(content["version"])
     publish = content.get("publish")
     if publish is None:
         publish = old["publish"] if old else False
@@ -72,8 +72,3 @@ def _is_pair(entry: Any) -> bool:
 def _entry(entry: Document) -> Document:
     clean = {"key": entry["key"], "value": entry.get("value")}
     return clean | {"init": True} if entry.get("init") else clean
-
-
-def _next(version: str) -> str:
-    major, minor, patch = version.split(".")
-    return f"{major}.{minor}.{int(patch) + 1}"

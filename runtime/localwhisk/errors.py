@@ -4,8 +4,11 @@ NOT_FOUND = "The requested resource does not exist."
 CONFLICT = "resource already exists"
 WRONG_COLLECTION = "Resource by this name exists but is not in this collection."
 INTERNAL = "There was an internal server error."
+NO_ROUTE = "The requested resource could not be found."
 NO_CREDENTIALS = "The resource requires authentication, which was not supplied with the request"
 BAD_CREDENTIALS = "The supplied authentication is invalid"
+NOT_AUTHENTICATED = "Authentication is possible but has failed or not yet been provided."
+CHALLENGE = {"www-authenticate": 'Basic realm="OpenWhisk secure realm"'}
 ILLEGAL_NAME = "The name of the entity contains illegal characters."
 ILLEGAL_NAMESPACE = "The namespace contains illegal characters."
 PARAMETERS_NOT_ALLOWED = "Request defines parameters that are not allowed (e.g., reserved properties)."
@@ -28,20 +31,30 @@ MALFORMED = "The request content was malformed:\n"
 
 
 class RequestError(Exception):
-    """A request that ends with this HTTP status and sentence."""
+    """A request that ends with this HTTP status, sentence and headers."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.headers = headers or {}
+
+
+class RejectionError(RequestError):
+    """One that OpenWhisk leaves to its HTTP library: what it would add to its own answers is not there."""
 
 
 def not_found() -> RequestError:
     return RequestError(404, NOT_FOUND)
 
 
-def malformed(detail: str) -> RequestError:
-    return RequestError(400, MALFORMED + detail)
+def no_such(name: object) -> RequestError:
+    """As OpenWhisk says it where it looks for the resource before it opens it."""
+    return RequestError(404, f"The requested resource '{name}' does not exist.")
+
+
+def malformed(detail: str) -> RejectionError:
+    return RejectionError(400, MALFORMED + detail)
 
 
 def too_large(what: str, size: int, allowed: int) -> RequestError:

@@ -248,7 +248,7 @@ def _record(job: Job, outcome: Outcome) -> Record:
         annotations["binding"] = action.binding
     return Record(
         id=job.id, namespace=job.namespace, name=action.name.name, version=action.document["version"],
-        start=int(outcome.start * 1000), response=outcome.response, path=str(action.name), cause=job.cause,
+        start=int(outcome.start * 1000), response=outcome.response, path=action.path, cause=job.cause,
         end=int(outcome.end * 1000), duration=_milliseconds(outcome.start, outcome.end), annotations=annotations,
     )  # fmt: skip
 

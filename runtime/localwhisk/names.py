@@ -6,6 +6,7 @@ from typing import Any
 
 from localwhisk.errors import ILLEGAL_NAME, RequestError, malformed
 
+LONGEST = 256
 SEGMENT = re.compile(r"\A([\w]|[\w][\w@ .&-]{0,254}[\w@.&-])\Z", re.ASCII)
 TOO_SHORT = "The fully qualified name of the entity must contain at least the namespace and the name of the entity."
 
@@ -32,8 +33,8 @@ class Name:
 
 def check_segment(text: str) -> str:
     """A name's part as it came, refused when no entity could have it."""
-    if len(text) > 256:
-        raise malformed(f"Entity name longer than allowed: {len(text)} > 256.")
+    if len(text) > LONGEST:
+        raise RequestError(400, f"Name segement longer than allowed: {len(text)} > {LONGEST}.")  # [sic]
     if not SEGMENT.match(text):
         raise RequestError(400, ILLEGAL_NAME)
     return text

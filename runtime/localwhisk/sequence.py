@@ -71,7 +71,7 @@ def compound_record(
         annotations["binding"] = action.binding
     return Record(
         id=activation, namespace=namespace, name=action.name.name, version=action.document["version"], start=start,
-        response=response, path=str(action.name), end=now_ms(), duration=part.duration, cause=cause,
+        response=response, path=action.path, end=now_ms(), duration=part.duration, cause=cause,
         annotations=annotations, logs=part.logs,
     )  # fmt: skip
 

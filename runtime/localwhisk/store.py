@@ -144,12 +144,9 @@ class ActivationStore:
 def _where(namespace: str, query: ActivationQuery) -> tuple[str, list[Any]]:
     """The condition and its values."""
     clauses, values = ["namespace = ?"], [namespace]  # type: tuple[list[str], list[Any]]
-    if query.name is not None and "/" in query.name:
-        # package/action, whatever namespace owns the package
-        clauses.append("substr(path, -?) = ?")
-        values += [len(query.name) + 1, f"/{query.name}"]
-    elif query.name is not None:
-        clauses.append("name = ?")
+    if query.name is not None:
+        # the name alone means an action without a package; whatever namespace owns the package
+        clauses.append("substr(path, instr(path, '/') + 1) = ?")
         values.append(query.name)
     if query.since is not None:
         clauses.append("start >= ?")

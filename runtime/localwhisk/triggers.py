@@ -7,7 +7,6 @@ from typing import Any
 import aiohttp
 
 from localwhisk.activations import APPLICATION_ERROR, SUCCESS, WHISK_ERROR
-from localwhisk.auth import basic
 from localwhisk.errors import INTERNAL
 
 Rules = dict[str, dict[str, Any]]
@@ -18,15 +17,20 @@ def active_rules(trigger: dict[str, Any]) -> list[str]:
 
 
 async def fire(
-    client: aiohttp.ClientSession, address: str, key: str, rules: Rules, arguments: dict[str, Any]
+    client: aiohttp.ClientSession, address: str, headers: dict[str, str], rules: Rules, arguments: dict[str, Any]
 ) -> list[str]:
     """Invoke the actions of the active rules; the lines of the trigger's record, one a rule."""
-    lines = [_post(client, address, key, name, rule, arguments) for name, rule in rules.items()]
+    lines = [_post(client, address, headers, name, rule, arguments) for name, rule in rules.items()]
     return [json.dumps(line, separators=(",", ":")) for line in await asyncio.gather(*lines)]
 
 
 async def _post(
-    client: aiohttp.ClientSession, address: str, key: str, name: str, rule: dict[str, Any], arguments: dict[str, Any]
+    client: aiohttp.ClientSession,
+    address: str,
+    headers: dict[str, str],
+    name: str,
+    rule: dict[str, Any],
+    arguments: dict[str, Any],
 ) -> dict[str, Any]:
     action = f"{rule['action']['path']}/{rule['action']['name']}"
     line = {"rule": name, "action": action}
@@ -36,7 +40,7 @@ async def _post(
     namespace, rest = action.split("/", 1)
     url = f"{address}/api/v1/namespaces/{namespace}/actions/{rest}"
     try:
-        async with client.post(url, json=arguments, headers={"Authorization": basic(key)}) as response:
+        async with client.post(url, json=arguments, headers=headers) as response:
             status, answer = response.status, await response.json()
     except aiohttp.ClientError:
         return _judged(WHISK_ERROR, line | {"error": INTERNAL})

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 
 from localwhisk.definitions import BASE64
 from localwhisk.errors import RequestError
+from localwhisk.json_text import decode, parse
+from localwhisk.media_types import essence, is_binary, is_json
 
 EXTENSIONS = (".http", ".json", ".html", ".svg", ".text")
 RESERVED = {"__ow_method", "__ow_headers", "__ow_path", "__ow_user", "__ow_query", "__ow_body"}
@@ -18,10 +20,11 @@ SERVERS_OWN = ("content-type", "content-length", "transfer-encoding", "connectio
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 CONTENT_TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+\s*(;.*)?", re.ASCII)
+STATUS = re.compile(r"[+-]?[0-9]{1,9}")
 CONTENT_TYPE_UNKNOWN = "Response did not specify a known content-type."
 CONTENT_TYPE_ERROR = "Response type in header did not match generated content type."
 PROPERTY_NOT_FOUND = "Response does not include requested property."
-TEXT_TYPES = ("application/javascript", "application/xml", "application/x-www-form-urlencoded", "image/svg+xml")
+OPAQUE = "application/octet-stream"  # what a body is whose type is not named
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,12 @@ class WebRequest:
     user: str | None
 
     @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", OPAQUE)
+
+    @property
     def media_type(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return essence(self.content_type)
 
     def arguments(self, raw: bool) -> dict[str, Any]:
         arguments: dict[str, Any] = {
@@ -65,16 +72,16 @@ class WebRequest:
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     def _body(self) -> Any:
-        if _is_json(self.media_type):
-            return _parse(self.body) if self.body else None
+        if is_json(self.media_type):
+            return parse(self.body) if self.body else None
         if self.media_type == "application/x-www-form-urlencoded":
-            return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
+            return dict(parse_qsl(decode(self.body), keep_blank_values=True))
         return self._opaque()
 
     def _opaque(self) -> str:
-        if _is_binary(self.media_type) or self.media_type == "application/json":
+        if is_binary(self.content_type) or self.media_type == "application/json":
             return base64.b64encode(self.body).decode()
-        return self.body.decode(errors="replace")
+        return decode(self.body)
 
 
 @dataclass
@@ -130,7 +137,7 @@ def _http(result: Any) -> WebResponse:
     headers = _headers(result.get("headers", {}))
     declared = next((value for key, value in headers if key.lower() == "content-type"), None)
     others = [(key, value) for key, value in headers if key.lower() not in SERVERS_OWN]
-    status = _status(result.get("statusCode"))
+    status = _status(result["statusCode"]) if "statusCode" in result else None
     body = result.get("body")
     if body is None or body == "":
         return WebResponse(status or 204, headers=others)
@@ -140,19 +147,19 @@ def _http(result: Any) -> WebResponse:
         content, content_type = _string_body(body, declared or "text/html")
     else:
         content, content_type = _json(body), declared or "application/json"
-        if not _is_json(content_type.partition(";")[0].strip().lower()):
+        if not is_json(essence(content_type)):
             raise RequestError(400, CONTENT_TYPE_ERROR)
     return WebResponse(status or 200, content, content_type, others)
 
 
 def _string_body(body: str, declared: str) -> tuple[bytes, str]:
-    media = declared.partition(";")[0].strip().lower()
-    if _is_binary(media) or (_is_json(media) and len(body) % 4 == 0 and BASE64.fullmatch(body)):
+    media = essence(declared)
+    if is_binary(declared) or (is_json(media) and len(body) % 4 == 0 and BASE64.fullmatch(body)):
         try:
             return base64.b64decode(body, validate=True), declared
         except binascii.Error:
             raise RequestError(400, CONTENT_TYPE_ERROR) from None
-    return body.encode(errors="replace"), declared if _is_json(media) else f"{media}; charset=UTF-8"
+    return body.encode(errors="replace"), declared if is_json(media) else f"{media}; charset=UTF-8"
 
 
 def _headers(given: Any) -> list[tuple[str, str]]:
@@ -174,35 +181,19 @@ def _header_values(value: Any) -> list[str]:
     raise _invalid_media("message/http")
 
 
-def _status(given: Any) -> int | None:
-    if given is None:
-        return None
-    try:
-        status = int(given)
-    except (TypeError, ValueError):
-        raise _invalid_media("message/http") from None
+def _status(given: Any) -> int:
+    """A whole number, or the text of one."""
+    whole = isinstance(given, str) and STATUS.fullmatch(given)
+    if not whole and (isinstance(given, bool) or not isinstance(given, int | float) or given != given // 1):
+        raise _invalid_media("message/http")
+    status = int(given)
     if not 200 <= status <= 599:  # what is below is no answer yet
         raise _invalid_media("message/http")
     return status
 
 
-def _is_json(media: str) -> bool:
-    return media == "application/json" or media.endswith("+json")
-
-
-def _is_binary(media: str) -> bool:
-    return bool(media) and not media.startswith("text/") and not _is_json(media) and media not in TEXT_TYPES
-
-
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(400, f"The request content was malformed:\n{error}") from None
 
 
 def _invalid_media(media: str) -> RequestError:

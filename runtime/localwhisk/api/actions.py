@@ -9,7 +9,7 @@ from starlette.responses import Response
 from localwhisk.actions import Action, resolve
 from localwhisk.activations import SUCCESS, WHISK_ERROR
 from localwhisk.api.body import read_definition, read_payload
-from localwhisk.api.context import answer, authorized, existing, flag, lookup, namespace_of, platform
+from localwhisk.api.context import answer, authorized, existing, flag, lookup, namespace_of, platform, transaction
 from localwhisk.api.listing import list_entities
 from localwhisk.definitions import without_code
 from localwhisk.entities import Document, public, short
@@ -77,7 +77,7 @@ async def invoke(request: Request) -> Response:
     action = _action(request, name)
     if action.final_parameters() & (payload or {}).keys():
         raise RequestError(400, PARAMETERS_NOT_ALLOWED)
-    pending = here.dispatcher.invoke(action, payload)
+    pending = here.dispatcher.invoke(action, payload, transaction(request))
     return await _answer(pending, wait if blocking else None, result)
 
 

@@ -9,6 +9,7 @@ from localwhisk.activations import summary
 from localwhisk.api.context import answer, authorized, flag, namespace_of, page, platform
 from localwhisk.entities import Document
 from localwhisk.errors import RequestError, not_found
+from localwhisk.names import SEGMENT
 from localwhisk.store import ActivationQuery
 
 ID_LENGTH = 32
@@ -55,11 +56,14 @@ def _record(request: Request) -> Document:
 
 
 def _name(request: Request) -> str | None:
-    given = request.query_params.get("name")
-    if given is not None and not re.fullmatch(r"[^/]+(/[^/]+)?", given):
+    given = request.query_params.get("name", "")
+    if not given.strip():
+        return None
+    parts = [part for part in given.split("/") if part]
+    if not 1 <= len(parts) <= 2 or not all(SEGMENT.match(part) for part in parts):
         text = f"Parameter may be a 'simple' name or 'package-name/simple' name: {given}"
         raise RequestError(400, f"The query parameter 'name' was malformed:\n{text}")
-    return given
+    return "/".join(parts)
 
 
 def _time(request: Request, name: str) -> int | None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from localwhisk.auth import GUEST, SYSTEM, authenticate
 from localwhisk.errors import ILLEGAL_NAMESPACE, WRONG_COLLECTION, RequestError, not_authorized, not_found
-from localwhisk.names import SEGMENT, Name, check_segment
+from localwhisk.names import LONGEST, SEGMENT, Name, check_segment
 from localwhisk.platform import Platform
 from localwhisk.settings import LIST_DEFAULT, LIST_MAX
 from localwhisk.store import Entity
@@ -42,7 +42,8 @@ def namespace_of(request: Request, entity: str = "", shared: bool = False) -> st
     """The namespace of the path, for a caller who may use it; the catalog's only where `shared`."""
     given = request.path_params["namespace"]
     if not SEGMENT.match(given):
-        raise RequestError(400, ILLEGAL_NAMESPACE)
+        long = f"Namespace longer than allowed: {len(given)} > {LONGEST}."
+        raise RequestError(400, long if len(given) > LONGEST else ILLEGAL_NAMESPACE)
     namespace = GUEST if given == "_" else given
     if namespace != GUEST and not (shared and namespace == SYSTEM):
         raise not_authorized(f"{namespace}/{entity}" if entity else namespace)

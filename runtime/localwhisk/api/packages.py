@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localwhisk.actions import KeyValues, is_truthy, provider_of
+from localwhisk.actions import KeyValues, is_truthy, may_read, provider_of
 from localwhisk.api.body import read_definition
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
 from localwhisk.api.listing import list_entities
@@ -17,6 +17,7 @@ from localwhisk.errors import (
     PACKAGE_TO_BINDING,
     RequestError,
     malformed,
+    no_such,
     not_authorized,
 )
 from localwhisk.names import Name, check_segment
@@ -41,7 +42,11 @@ async def get(request: Request) -> Response:
     """The package, with what it inherits and what it holds."""
     authorized(request)
     name = check_segment(request.path_params["name"])
-    package = lookup(request, "packages", Name(namespace_of(request, name, shared=True), name))
+    full = Name(namespace_of(request, name, shared=True), name)
+    existing(request, "packages", full)
+    if not may_read(platform(request).entities, full, GUEST):
+        raise no_such(full) if full.namespace == GUEST else not_authorized(str(full))
+    package = lookup(request, "packages", full)
     provider, parameters = provider_of(platform(request).entities, package)
     return answer(package.document | {"parameters": parameters} | _contents(request, provider))
 

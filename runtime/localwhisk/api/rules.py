@@ -1,19 +1,22 @@
 """/rules: create, read, list, delete, enable and disable. A rule's status is kept in its trigger."""
 
+import json
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from localwhisk.actions import resolve
-from localwhisk.api.body import check_type, parse, read, read_definition
+from localwhisk.api.body import read_definition, read_json
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
 from localwhisk.api.listing import list_entities
 from localwhisk.auth import GUEST
 from localwhisk.entities import Document, base, replaced
 from localwhisk.errors import CONFLICT, RULE_INCOMPLETE, RequestError, malformed
 from localwhisk.names import Name, parse_reference
-from localwhisk.settings import BODY_LIMIT
+
+SPRAY = {dict: "JsObject", list: "JsArray", str: "JsString", int: "JsNumber", float: "JsNumber", bool: "JsBoolean",
+         type(None): "JsNull$"}  # fmt: skip
 
 
 async def put(request: Request) -> Response:
@@ -55,12 +58,7 @@ async def list_all(request: Request) -> Response:
 async def set_status(request: Request) -> Response:
     authorized(request)
     name = name_of(request)
-    text = await read(request, BODY_LIMIT)
-    check_type(request)
-    content = parse(text)
-    status = content.get("status") if isinstance(content, dict) else content
-    if status not in ("active", "inactive"):
-        raise malformed(f"'{status}' is not a recognized rule state, must be one of ['active', 'inactive']")
+    status = _wanted_status(await read_json(request))
     document = lookup(request, "rules", name).document
     if platform(request).entities.get(_name(document["trigger"])) is None:
         raise RequestError(404, "Only rules with existing triggers can be activated")
@@ -82,6 +80,27 @@ def _document(request: Request, name: Name, content: Document, old: Document | N
         raise RequestError(400, f"action /{action} does not exist") from None
     document = base(name, content, old, replaced(content, old, "annotations"))
     return document | {"action": _short(action), "trigger": _short(trigger)}
+
+
+def _wanted_status(content: Any) -> str:
+    """The body's status, or what OpenWhisk's Scala says of what is none."""
+    if not isinstance(content, dict):
+        raise malformed(_no_match(content))
+    if "status" not in content:
+        raise malformed("key not found: status")
+    if not isinstance(content["status"], str):
+        raise malformed(_no_match(content["status"]))
+    status = content["status"].strip()
+    if not status:
+        raise malformed("requirement failed: argument undefined")
+    if status not in ("active", "inactive"):
+        raise malformed(f"requirement failed: {status} is not a recognized rule state")
+    return status
+
+
+def _no_match(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f"{text} (of class spray.json.{SPRAY[type(value)]})"
 
 
 def _reference(given: Any) -> Name | None:
@@ -111,8 +130,7 @@ def _unlink(request: Request, rule: Document) -> None:
     if trigger is None or trigger.collection != "triggers":
         return
     others = {name: link for name, link in trigger.document.get("rules", {}).items() if name != str(_full(rule))}
-    document = {key: value for key, value in trigger.document.items() if key != "rules"}
-    entities.put("triggers", trigger.name, document | ({"rules": others} if others else {}))
+    entities.put("triggers", trigger.name, trigger.document | {"rules": others})
 
 
 def _full(rule: Document) -> Name:

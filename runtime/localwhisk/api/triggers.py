@@ -8,8 +8,20 @@ from starlette.responses import Response
 from localwhisk.activations import SUCCESS, Record, new_id, now_ms
 from localwhisk.activations import Response as Result
 from localwhisk.api.body import read_definition, read_payload
-from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
+from localwhisk.api.context import (
+    answer,
+    authorized,
+    existing,
+    flag,
+    lookup,
+    name_of,
+    namespace_of,
+    platform,
+    transaction,
+)
 from localwhisk.api.listing import list_entities
+from localwhisk.api.transactions import HEADER
+from localwhisk.auth import basic
 from localwhisk.entities import Document, base, key_values, replaced, short
 from localwhisk.errors import CONFLICT, FEED_INVALID, RequestError
 from localwhisk.names import is_path
@@ -31,7 +43,7 @@ async def put(request: Request) -> Response:
         _check_feed(content)
     document = base(name, content, before, replaced(content, before, "annotations"))
     document |= {"limits": {}, "parameters": replaced(content, before, "parameters")}
-    if before is not None and before.get("rules"):
+    if before is not None and "rules" in before:
         document["rules"] = before["rules"]
     platform(request).entities.put("triggers", name, document)
     return answer(document)
@@ -68,7 +80,8 @@ async def activate(request: Request) -> Response:
     record.path = str(name)
     arguments = {entry["key"]: entry["value"] for entry in trigger["parameters"]}
     arguments |= {"__ow_headers": dict(request.headers)} | (payload or {})
-    task = asyncio.get_running_loop().create_task(_fire(here, trigger, arguments, record))
+    headers = {"Authorization": basic(here.key), HEADER: transaction(request)}
+    task = asyncio.get_running_loop().create_task(_fire(here, headers, trigger, arguments, record))
     _firing.add(task)
     task.add_done_callback(_firing.discard)
     return answer({"activationId": record.id}, 202, {"x-openwhisk-activation-id": record.id})
@@ -81,7 +94,9 @@ def _check_feed(content: Document) -> None:
             raise RequestError(400, FEED_INVALID)
 
 
-async def _fire(here: Platform, trigger: Document, arguments: Document, record: Record) -> None:
+async def _fire(
+    here: Platform, headers: dict[str, str], trigger: Document, arguments: Document, record: Record
+) -> None:
     here.records.begin(record)
-    record.logs = await fire(here.client, here.settings.address(), here.key, trigger["rules"], arguments)
+    record.logs = await fire(here.client, here.settings.address(), headers, trigger["rules"], arguments)
     here.records.finish(record)

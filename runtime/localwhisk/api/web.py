@@ -4,16 +4,24 @@ import asyncio
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from localwhisk.actions import Action, resolve
 from localwhisk.activations import APPLICATION_ERROR, SUCCESS, Record
 from localwhisk.api.body import read
-from localwhisk.api.context import platform
+from localwhisk.api.context import platform, transaction
 from localwhisk.api.transactions import CORS_HEADERS
 from localwhisk.auth import GUEST, SYSTEM, is_caller
-from localwhisk.errors import NO_CREDENTIALS, PARAMETERS_NOT_ALLOWED, RequestError, not_found
+from localwhisk.errors import (
+    INTERNAL,
+    NOT_AUTHENTICATED,
+    PARAMETERS_NOT_ALLOWED,
+    RejectionError,
+    RequestError,
+    not_found,
+)
 from localwhisk.names import Name
+from localwhisk.sequence import NotAnObjectError, Pending
 from localwhisk.settings import BLOCKING_WAIT_MS, PAYLOAD_LIMIT
 from localwhisk.web import PROPERTY_NOT_FOUND, RESERVED, WebRequest, show, split_extension
 
@@ -30,16 +38,16 @@ async def invoke(request: Request) -> Response:
     platform(request).throttles.check_invocation()
     body = await read(request, PAYLOAD_LIMIT)
     own_cors = action.annotation("web-custom-options") is True
-    cors = {} if own_cors else _cors(request)
     if request.method == "OPTIONS" and not own_cors:
-        return Response(headers=cors)
-    if request.method != "OPTIONS" or not own_cors:
-        _authenticated(request, action)
-    record = await _run(request, action, body)
-    response = _shown(record, extension)
-    for key, value in cors.items():
+        return Response(headers=_cors(request))
+    try:
+        response = await _answer(request, action, body, extension)
+    except RequestError as error:
+        if not own_cors and not isinstance(error, RejectionError):
+            error.headers |= _cors(request)
+        raise
+    for key, value in ({} if own_cors else _cors(request)).items():
         response.headers.setdefault(key, value)
-    response.headers["x-openwhisk-activation-id"] = record.id
     return response
 
 
@@ -54,6 +62,26 @@ def _exported(request: Request, name: str) -> Action:
     return action
 
 
+async def _answer(request: Request, action: Action, body: bytes, extension: str) -> Response:
+    """What the action made of the request, or a refusal; both name the activation once there is one."""
+    if request.method != "OPTIONS":
+        _authenticated(request, action)
+    pending = _start(request, action, body)
+    name = {"x-openwhisk-activation-id": pending.id}
+    try:
+        record = await asyncio.wait_for(asyncio.shield(pending.done), BLOCKING_WAIT_MS / 1000)
+        response = _shown(record, extension)
+    except TimeoutError:
+        raise RequestError(202, "Response not yet ready.", name) from None
+    except NotAnObjectError:
+        raise RequestError(500, INTERNAL) from None
+    except RequestError as error:
+        error.headers |= name
+        raise
+    response.headers.update(name)
+    return response
+
+
 def _authenticated(request: Request, action: Action) -> None:
     """An action may ask for a secret of its own, or for the platform's key."""
     wanted = action.annotation("require-whisk-auth")
@@ -64,31 +92,29 @@ def _authenticated(request: Request, action: Action) -> None:
     else:
         fine = isinstance(wanted, str | int) and request.headers.get("x-require-whisk-auth") == str(wanted)
     if not fine:
-        raise RequestError(401, NO_CREDENTIALS)
+        raise RequestError(401, NOT_AUTHENTICATED)
 
 
-async def _run(request: Request, action: Action, body: bytes) -> Record:
+def _start(request: Request, action: Action, body: bytes) -> Pending:
     rest = request.path_params.get("rest")
     path = f"/{rest}" if rest is not None else ""
     web = WebRequest(request.method, dict(request.headers), path, request.url.query, body, _user(request))
     raw = action.annotation("raw-http") is True
     if not raw and web.names() & (RESERVED | action.final_parameters()):
         raise RequestError(400, PARAMETERS_NOT_ALLOWED)
-    pending = platform(request).dispatcher.invoke(action, web.arguments(raw))
-    try:
-        return await asyncio.wait_for(asyncio.shield(pending.done), BLOCKING_WAIT_MS / 1000)
-    except TimeoutError:
-        raise RequestError(202, "Response not yet ready.") from None
+    return platform(request).dispatcher.invoke(action, web.arguments(raw), transaction(request))
 
 
 def _shown(record: Record, extension: str) -> Response:
     result: Any = record.response.result
+    if record.response.code not in (SUCCESS, APPLICATION_ERROR):
+        raise RequestError(400, "There was an error processing your request.")
+    if not isinstance(result, dict):  # OpenWhisk takes it for an object, and its HTTP library answers for it
+        return PlainTextResponse(INTERNAL, 500)
     if record.response.code == APPLICATION_ERROR:
-        if not isinstance(result, dict) or "error" not in result:
+        if "error" not in result:
             raise RequestError(404, PROPERTY_NOT_FOUND)
         result = result["error"]
-    elif record.response.code != SUCCESS:
-        raise RequestError(400, "There was an error processing your request.")
     web = show(result, extension)
     response = Response(b"" if web.status in WITHOUT_BODY else web.body, web.status)
     if web.content_type is not None:

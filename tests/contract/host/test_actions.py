@@ -127,7 +127,7 @@ def test_what_an_action_knows_of_itself(host, kind):
     assert context["__OW_ACTION_VERSION"] == made["version"]
     assert before - 5 < int(context["__OW_DEADLINE"]) / 1000 - 30 < time.time() + 5
     assert context["__OW_API_HOST"].startswith("http")
-    assert context["__OW_TRANSACTION_ID"]
+    assert context["__OW_TRANSACTION_ID"] == response.headers["x-request-id"]
     assert "__OW_API_KEY" not in context
 
 
@@ -269,7 +269,11 @@ def test_arguments_are_an_object(host, text):
 def test_an_action_that_ends_its_process(host):
     host.action("ends", "import os\ndef main(a): os._exit(0)")
     answer = host.invoke("ends").json()["response"]
-    assert (answer["status"], answer["result"]) == ("action developer error", {"error": EXITED})
+    # the stock Python image's proxy outlives its action and says so
+    assert (answer["status"], answer["result"]["error"] in (EXITED, "command exited")) == (
+        "action developer error",
+        True,
+    )
 
 
 def test_deleting_an_action_ends_it(host):

@@ -30,6 +30,11 @@ def error(response):
     return response.status_code, answer["error"]
 
 
+def other(letter):
+    """One that a random key does not have there."""
+    return "1" if letter == "0" else "0"
+
+
 @every_collection
 def test_an_entity_is_made_read_and_deleted(host, body, collection):
     made = host.put(f"{collection}/basic", body[collection])
@@ -39,7 +44,8 @@ def test_an_entity_is_made_read_and_deleted(host, body, collection):
     assert {key: read[key] for key in made} == made
     deleted = host.client.delete(f"{NS}/{collection}/basic")
     assert (deleted.status_code, deleted.json()["name"]) == (200, "basic")
-    assert error(host.get(f"{collection}/basic")) == (404, "The requested resource does not exist.")
+    named = f" '{host.namespace}/basic'" if collection == "packages" else ""
+    assert error(host.get(f"{collection}/basic")) == (404, f"The requested resource{named} does not exist.")
 
 
 @every_collection
@@ -70,10 +76,25 @@ def test_a_version_that_is_given_is_kept(host, body, collection):
     assert host.put(f"{collection}/basic", body[collection])["version"] == "1.2.4"
 
 
+@pytest.mark.parametrize(("given", "taken"), [
+    ("1", "1.0.0"), ("1.0", "1.0.0"), ("0.1", "0.1.0"), ("1.2.3.4", "1.2.3"), ("1.2.3.x", "1.2.3"), ("1.", "1.0.0"),
+    ("01.+2", "1.2.0"), ("2147483647", "2147483647.0.0"), (None, "0.0.1"),
+])  # fmt: skip
+def test_what_a_version_lacks_is_zero(host, given, taken):
+    assert host.put("packages/basic", {"version": given})["version"] == taken
+
+
 @every_collection
-def test_a_version_is_three_numbers(host, body, collection):
-    answer = host.client.put(f"{NS}/{collection}/basic", json=body[collection] | {"version": "1.2.x"})
-    assert error(answer)[0] == 400
+@pytest.mark.parametrize("given", ["1.2.x", ""])
+def test_a_version_is_numbers(host, body, collection, given):
+    answer = host.client.put(f"{NS}/{collection}/basic", json=body[collection] | {"version": given})
+    assert error(answer) == (400, "The request content was malformed:\nsemantic version malformed")
+
+
+@pytest.mark.parametrize("given", ["0", "0.0.0", "0.0.0.1", "1..2", ".1", "1.-2", " 1", "v1", "2147483648", 1.5, 1, []])
+def test_versions_that_are_none(host, given):
+    answer = host.client.put(f"{NS}/packages/basic", json={"version": given})
+    assert error(answer) == (400, "The request content was malformed:\nsemantic version malformed")
 
 
 @every_collection
@@ -160,11 +181,12 @@ def test_names_that_are_not_allowed(host, name):
     assert error(answer) == (400, "The name of the entity contains illegal characters.")
 
 
-def test_a_name_may_be_too_long(host):
-    text = "The request content was malformed:\nEntity name longer than allowed: 257 > 256."
-    answer = host.client.put(f"{NS}/triggers/{'a' * 257}", json={})
-    assert answer.status_code == 400
-    assert answer.json()["error"].endswith(text.split("\n")[1])
+@pytest.mark.parametrize(("path", "what"), [
+    ("_/triggers/{}", "Name segement"), ("_/actions/{}/x", "Name segement"), ("{}/triggers", "Namespace"),
+])  # fmt: skip
+def test_a_name_may_be_too_long(host, path, what):
+    answer = host.client.get(f"/api/v1/namespaces/{path.format('a' * 257)}")
+    assert error(answer) == (400, f"{what} longer than allowed: 257 > 256.")
 
 
 @pytest.mark.parametrize("collection", ["actions", "triggers", "rules", "activations"])
@@ -183,7 +205,8 @@ def test_nobody_gets_in_without_credentials(host, collection):
 @pytest.mark.parametrize("wrong", ["key", "user", "format"])
 def test_nobody_gets_in_with_wrong_credentials(host, wrong):
     user, _, key = host.key.partition(":")
-    credentials = {"key": f"{user}:{key[:-1]}x", "user": f"{user[:-1]}0x:{key}", "format": "guest:guest"}[wrong]
+    credentials = {"key": f"{user}:{key[:-1]}{other(key[-1])}", "user": f"{user[:-1]}{other(user[-1])}:{key}",
+                   "format": "guest:guest"}[wrong]  # fmt: skip
     with host.client_as(credentials) as client:
         assert error(client.get(f"{NS}/actions")) == (401, "The supplied authentication is invalid")
 

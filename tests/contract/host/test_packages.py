@@ -128,8 +128,16 @@ def test_actions_are_not_changed_through_a_binding(host, pack, method):
 
 def test_an_action_needs_its_package(host):
     body = {"exec": {"kind": host.kinds["python"], "code": SHOW}}
-    assert host.client.put(f"{NS}/actions/nowhere/show", json=body).status_code == 404
-    assert host.get("actions/nowhere/show").status_code == 404
+    text = "The requested resource does not exist."
+    assert error(host.client.put(f"{NS}/actions/nowhere/show", json=body)) == (404, text)
+    assert error(host.get("actions/nowhere/show")) == (404, text)
+
+
+def test_a_binding_whose_package_is_gone(host, pack):
+    host.client.delete(f"{NS}/packages/pack?force=true")
+    text = f"The requested resource '{host.namespace}/bound' does not exist."
+    assert error(host.get("packages/bound")) == (404, text)
+    assert host.client.delete(f"{NS}/packages/bound").status_code == 200
 
 
 def test_initial_parameters_of_a_package_come_as_environment(host):

@@ -77,10 +77,57 @@ def test_browsers_ask_first_without_a_key(host, path):
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
 
 
-@pytest.mark.parametrize("path", ["/api/v1/nothing", "/nothing"])
-def test_paths_that_lead_nowhere(host, path):
-    answer = host.client.get(path)
-    assert answer.status_code in (404, 405)  # OpenWhisk's last route takes any path, for a browser's question alone
+@pytest.mark.parametrize(("method", "path"), [
+    ("GET", "/api/v1/nothing"), ("GET", f"{NS}/nothing"), ("GET", f"{NS}/nothing/x"), ("GET", "/api/v1/web/x"),
+    ("POST", f"{NS}/actions"), ("DELETE", f"{NS}/triggers"), ("POST", f"{NS}/packages/x"),
+    ("PUT", f"{NS}/activations/{'0' * 32}"),
+])  # fmt: skip
+def test_paths_that_lead_nowhere(host, method, path):
+    assert error(host.client.request(method, path)) == (404, "The requested resource could not be found.")
+    assert host.anonymous.request(method, path).status_code == 401
+
+
+def test_paths_outside_of_the_api(host):
+    answer = host.client.get("/nothing")
+    assert error(answer) == (405, "HTTP method not allowed, supported methods: OPTIONS")
+    assert answer.headers["allow"] == "OPTIONS"
+    assert host.anonymous.options("/nothing").status_code == 200
+
+
+@pytest.mark.parametrize("collection", ["actions", "packages", "triggers", "rules", "activations", "limits"])
+def test_a_collection_may_end_in_a_slash(host, collection):
+    for path in (f"{NS}/{collection}", "/api/v1/namespaces", "/api/v1/api-docs"):
+        with_slash, without = host.client.get(f"{path}/"), host.client.get(path)
+        assert (with_slash.status_code, type(with_slash.json())) == (200, type(without.json()))
+
+
+@pytest.mark.parametrize(("accept", "status"), [
+    ("text/html", 406), ("application/json", 200), ("*/*", 200), ("application/*;q=0.1", 200), ("text/html, */*", 200),
+    ("application/json;q=0, */*", 406), ("application/json;q=0", 406), ("image/*, text/html;q=0.5", 406), ("", 200),
+])  # fmt: skip
+def test_what_a_caller_does_not_accept_is_not_shown(host, accept, status):
+    answer = host.client.get(f"{NS}/actions", headers={"Accept": accept})
+    assert answer.status_code == status
+    if status == 406:
+        text = "Resource representation is only available with these types:\napplication/json"
+        assert error(answer) == (406, text)
+
+
+def test_an_error_is_shown_to_everyone(host):
+    answer = host.client.get(f"{NS}/actions/none", headers={"Accept": "text/html"})
+    assert error(answer) == (404, "The requested resource does not exist.")
+
+
+@pytest.mark.parametrize("text", [b'{"s": "a\xed\xa0\x80b"}', b'{"s": "a\xffb"}'])
+def test_bytes_that_are_no_text_are_replaced(host, text):
+    host.action("typed", "def main(a): return a", {"web-export": True})
+    headers = {"Content-Type": "application/json"}
+    answer = host.client.post(f"{NS}/actions/typed?blocking=true&result=true", data=text, headers=headers)
+    assert answer.json() == {"s": "a\ufffdb"}
+    web = f"/api/v1/web/{host.namespace}/default/typed.json"
+    assert host.anonymous.post(web, data=text, headers=headers).json()["s"] == "a\ufffdb"
+    plain = host.anonymous.post(web, data=text, headers={"Content-Type": "text/plain"})
+    assert plain.json()["__ow_body"] == '{"s": "a\ufffdb"}'
 
 
 @pytest.mark.parametrize(("method", "path"), [

@@ -63,6 +63,12 @@ def test_the_action_is_told_the_headers_of_the_request(host, ruled):
     assert results(host, fired) == {f"{host.namespace}/rule": {"x": "yes"}}
 
 
+def test_the_action_has_the_transaction_of_the_request(host, ruled):
+    host.action("runs", "import os\ndef main(a): return {'id': os.environ['__OW_TRANSACTION_ID']}")
+    fired = host.client.post(f"{NS}/triggers/fires", json={}, headers={"X-Request-ID": "mine"})
+    assert results(host, fired) == {f"{host.namespace}/rule": {"id": "mine"}}
+
+
 def test_without_a_rule_nothing_happens(host):
     host.put("triggers/lonely", {})
     fired = fire(host, "lonely")
@@ -77,9 +83,22 @@ def test_a_rule_is_switched_off_and_on(host, ruled):
         assert fire(host).status_code == code
 
 
-@pytest.mark.parametrize("status", ["on", "ACTIVE", "", None])
-def test_a_rule_is_active_or_inactive(host, ruled, status):
-    assert error(host.client.post(f"{NS}/rules/rule", json={"status": status}))[0] == 400
+@pytest.mark.parametrize(("body", "text"), [
+    ({"status": "on"}, "requirement failed: on is not a recognized rule state"),
+    ({"status": "ACTIVE"}, "requirement failed: ACTIVE is not a recognized rule state"),
+    ({"status": " "}, "requirement failed: argument undefined"),
+    ({}, "key not found: status"),
+    ({"status": 7}, "7 (of class spray.json.JsNumber)"),
+    ("active", '"active" (of class spray.json.JsString)'),
+])  # fmt: skip
+def test_a_rule_is_active_or_inactive(host, ruled, body, text):
+    answer = host.client.post(f"{NS}/rules/rule", json=body)
+    assert error(answer) == (400, f"The request content was malformed:\n{text}")
+
+
+def test_a_status_is_needed(host, ruled):
+    answer = host.client.post(f"{NS}/rules/rule", data=b"", headers={"Content-Type": "application/json"})
+    assert error(answer) == (400, "Request entity expected but not supplied")
 
 
 def test_an_update_leaves_the_status(host, ruled):
@@ -100,6 +119,8 @@ def test_a_rule_moves_to_another_trigger(host, ruled):
 def test_a_deleted_rule_fires_nothing(host, ruled):
     assert host.client.delete(f"{NS}/rules/rule").json()["status"] == "inactive"
     assert fire(host).status_code == 204
+    assert host.get("triggers/fires").json()["rules"] == {}
+    assert host.put("triggers/fires", {})["rules"] == {}
 
 
 def test_several_rules_on_one_trigger(host, ruled):

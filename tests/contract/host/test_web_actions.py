@@ -77,7 +77,9 @@ def test_a_form_is_parameters_too(host, web):
 @pytest.mark.parametrize(("kind", "body", "told"), [
     ("application/json", b"[1,2]", [1, 2]), ("text/plain", "é".encode(), "é"),
     ("image/png", b"\x00\x01", "AAE="), ("application/octet-stream", b"x", "eA=="),
-    ("application/xml", b"<x/>", "<x/>"),
+    ("application/xml", b"<x/>", "<x/>"), ("image/svg+xml", b"<x/>", "PHgvPg=="), ("text/mine", b"x", "eA=="),
+    ("text/mine; charset=utf-8", b"x", "x"), ("text/csv", b"x", "x"), ("application/mine+json", b"[1]", [1]),
+    (None, b"x", "eA=="),
 ])  # fmt: skip
 def test_other_bodies_come_whole(host, web, kind, body, told):
     answer = host.anonymous.post(web("tell"), data=body, headers={"Content-Type": kind})
@@ -120,7 +122,7 @@ def test_final_parameters_are_not_overridden(host, web):
     ("", {"body": "x"}, HTML, b"x"),
     (".http", {"body": "x", "headers": {"Content-Type": "text/plain"}}, TEXT, b"x"),
     (".http", {"body": "AAEC", "headers": {"content-type": "image/png"}}, "image/png", b"\0\1\2"),
-    (".http", {"body": "<x/>", "headers": {"Content-Type": SVG}}, None, b"<x/>"),
+    (".http", {"body": "PHgvPg==", "headers": {"Content-Type": SVG}}, SVG, b"<x/>"),
     (".html", {"html": "<b>é</b>"}, HTML, "<b>é</b>".encode()),
     (".html", {"body": "<b/>", "html": "no"}, HTML, b"<b/>"),
     (".svg", {"svg": "<svg/>"}, SVG, b"<svg/>"),
@@ -135,7 +137,7 @@ def test_how_a_result_is_shown(host, web, extension, given, kind, body):
 
 
 @pytest.mark.parametrize(("extension", "given", "value"), [
-    (".json", {"a": [1]}, {"a": [1]}), (".json", [1, {}], [1, {}]), (".json", {"body": 1}, {"body": 1}),
+    (".json", {"a": [1]}, {"a": [1]}), (".json", {"body": 1}, {"body": 1}),
     (".http", {"body": {"a": 1}}, {"a": 1}), (".http", {"body": [1]}, [1]), (".text", {"text": {"a": 1}}, {"a": 1}),
 ])  # fmt: skip
 def test_how_a_document_is_shown(host, web, extension, given, value):
@@ -145,7 +147,7 @@ def test_how_a_document_is_shown(host, web, extension, given, value):
 
 @pytest.mark.parametrize(("given", "status"), [
     ({"statusCode": 201}, 201), ({"statusCode": "404"}, 404), ({}, 204), ({"body": ""}, 204),
-    ({"body": "", "statusCode": 200}, 200), ({"body": None, "statusCode": 301}, 301),
+    ({"body": "", "statusCode": 200}, 200), ({"body": None, "statusCode": 301}, 301), ({"statusCode": 201.0}, 201),
 ])  # fmt: skip
 def test_an_answer_without_a_body(host, web, given, status):
     answer = post(host, web("give", PLAIN), given)
@@ -170,9 +172,12 @@ def test_a_redirection(host, web):
     (".html", {"html": 3}, 400, "Response is not valid 'text/html'."),
     (".svg", {"html": "x"}, 400, "Response is not valid 'image/svg+xml'."),
     (".text", {"other": 3}, 404, "Response does not include requested property."),
-    (".http", [1], 400, "Response is not valid 'message/http'."),
     (".http", {"statusCode": "x"}, 400, "Response is not valid 'message/http'."),
-    (".http", {"statusCode": 1.5}, 400, "Response is not valid 'message/http'."),
+    (".http", {"statusCode": 200.5}, 400, "Response is not valid 'message/http'."),
+    (".http", {"statusCode": "200.0"}, 400, "Response is not valid 'message/http'."),
+    (".http", {"statusCode": True}, 400, "Response is not valid 'message/http'."),
+    (".http", {"statusCode": None}, 400, "Response is not valid 'message/http'."),
+    (".http", {"body": "<x/>", "headers": {"Content-Type": SVG}}, 400, MISMATCH),
     (".http", {"headers": {"a": {}}}, 400, "Response is not valid 'message/http'."),
     (".http", {"headers": [], "body": "x"}, 400, "Response is not valid 'message/http'."),
     (".http", {"body": "*", "headers": {"Content-Type": "image/png"}}, 400, MISMATCH),
@@ -181,7 +186,34 @@ def test_a_redirection(host, web):
      "Response did not specify a known content-type."),
 ])  # fmt: skip
 def test_results_that_cannot_be_shown(host, web, extension, given, status, text):
-    assert error(post(host, web("give", PLAIN) + extension, given)) == (status, text)
+    answer = post(host, web("give", PLAIN) + extension, given)
+    assert error(answer) == (status, text)
+    assert len(answer.headers["x-openwhisk-activation-id"]) == 32
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("extension", [".http", ".json", ".text"])
+def test_an_array_is_no_answer(host, web, extension):
+    answer = post(host, web("give", PLAIN) + extension, [1])
+    assert (answer.status_code, answer.text) == (500, "There was an internal server error.")
+
+
+@pytest.mark.parametrize(("extension", "given", "accept", "status"), [
+    (".http", {"body": "x"}, "text/html", 200), (".http", {"body": "x"}, "image/png", 406),
+    (".http", {"body": {}}, "text/html", 406), (".json", {"a": 1}, "text/html", 406),
+    (".http", {}, "image/png", 204), (".http", {"body": "x", "statusCode": 404}, "image/png", 404),
+])  # fmt: skip
+def test_what_a_caller_does_not_accept_is_not_shown(host, web, extension, given, accept, status):
+    path = web("give", PLAIN) + extension
+    answer = host.anonymous.post(path, json={"give": given}, headers={"Accept": accept})
+    assert answer.status_code == status
+    if status == 406:
+        assert error(answer)[1].startswith("Resource representation is only available with these types:\n")
+
+
+def test_an_action_has_the_transaction_of_the_request(host, web):
+    path = web("told", "import os\ndef main(a): return {'body': os.environ['__OW_TRANSACTION_ID']}")
+    assert host.anonymous.get(path, headers={"X-Request-ID": "mine"}).text == "mine"
 
 
 @pytest.mark.parametrize(("given", "status", "body"), [
@@ -201,7 +233,9 @@ def test_an_error_that_is_no_answer(host, web):
 
 def test_a_developers_error_is_not_shown(host, web):
     path = web("dies", "import os\ndef main(a): os._exit(1)")
-    assert error(host.anonymous.get(path)) == (400, "There was an error processing your request.")
+    answer = host.anonymous.get(path)
+    assert error(answer) == (400, "There was an error processing your request.")
+    assert len(answer.headers["x-openwhisk-activation-id"]) == 32
 
 
 @pytest.mark.parametrize("name", ["missing", "pack/missing", "private"])
@@ -248,6 +282,9 @@ def test_a_secret_of_its_own(host, web, secret):
     answers = [host.anonymous.get(path, headers={"X-Require-Whisk-Auth": text} if text else {}) for text in given]
     assert [answer.status_code for answer in answers] == [401, 401, 200]
     assert host.client.get(path).status_code == 401
+    assert error(answers[0]) == (401, "Authentication is possible but has failed or not yet been provided.")
+    assert "www-authenticate" not in answers[0].headers
+    assert answers[0].headers["access-control-allow-origin"] == "*"
 
 
 def test_callers_with_the_key_alone(host, web):
@@ -287,6 +324,6 @@ def test_a_request_of_one_megabyte_and_not_a_byte_more(host, web):
 
 
 def test_wrong_credentials_make_nobody(host, web):
-    with host.client_as(host.key[:-1] + "x") as client:
+    with host.client_as(host.key[:-1] + ("x" if host.key[-1] != "x" else "y")) as client:
         assert "__ow_user" not in client.get(web("tell")).json()
         assert client.get(web("members", require_whisk_auth=True)).status_code == 401

@@ -8,7 +8,7 @@ import images
 CODE = """def main(a):
   with open('/proc/self/environ') as file:
     return dict(entry.split('=', 1) for entry in file.read().split('\\0') if entry)"""
-PLATFORMS = {"PATH", "HOME", "TMPDIR", "PWD", "OW_HOST", "OW_PORT", "__OW_API_HOST"}
+PLATFORMS = {"PATH", "HOME", "TMPDIR", "PWD", "OW_SOCKET", "__OW_API_HOST"}
 SMALL = {"LANG": "C.UTF-8", "OW_PRELOAD": "numpy,boto3,safetensors.numpy"}
 LARGE = {
     "LANG": "C.UTF-8", "OW_PRELOAD": "tensorflow,keras,numpy,safetensors.numpy",
