@@ -1,0 +1,1 @@
+"""Seeded faults in a small job, one a run: does it end, with the same weights, and after how much longer?"""
