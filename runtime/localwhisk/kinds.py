@@ -12,6 +12,9 @@ from typing import Any
 
 from localwhisk.settings import ImageSource, Settings
 
+PYTHON = f"python:{sys.version_info.major}.{sys.version_info.minor}"
+NODE = "nodejs:20"
+
 
 @dataclass(frozen=True)
 class StemCell:
@@ -80,13 +83,16 @@ class Kinds:
         return self.by_name.get(name)
 
     def launch(self, image: str, kind: str | None) -> Launch | None:
-        """How a container of the image starts; None for an image this machine does not have."""
-        if kind is not None and kind.startswith("nodejs:"):
-            return self._node()
+        """How a container of the image starts; None for an image this machine does not have.
+
+        A kind without an image here runs by an interpreter of this machine if that is of the kind's own version.
+        """
         source = self._settings.images.get(image)
-        if source is None and kind is None:
-            return None
-        return self._python(source or ImageSource(Path(sys.prefix)))
+        if source is not None:
+            return self._python(source)
+        if kind == NODE:
+            return self._node()
+        return self._python(ImageSource(Path(sys.prefix))) if kind == PYTHON else None
 
     def commands(self) -> list[tuple[str, ...]]:
         """What containers are started with, each once."""

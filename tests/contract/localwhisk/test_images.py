@@ -88,6 +88,31 @@ def test_an_answer_survives_a_kill_before_its_logs_are_there(prepare, start_host
     assert start_host().record(answer) == answer.json()
 
 
+KINDS = {
+    "go:1.20": "openwhisk/action-golang-v1.20:nightly", "php:8.1": "openwhisk/action-php-v8.1:nightly",
+    "python:3.10": "openwhisk/action-python-v3.10:nightly", "nodejs:18": "openwhisk/action-nodejs-v18:nightly",
+}  # fmt: skip
+
+
+def test_kinds_without_a_runtime_here(launch, tmp_path):
+    families = {}
+    for kind, image in KINDS.items():
+        prefix, name, tag = image.replace(":", "/").split("/")
+        entry = {"kind": kind, "default": True, "image": {"prefix": prefix, "name": name, "tag": tag}}
+        families[kind.partition(":")[0]] = [entry | {"stemCells": [{"initialCount": 1, "memory": "128 MB"}]}]
+    (tmp_path / "runtimes.json").write_text(json.dumps({"runtimes": families}))
+    host = launch(tmp_path / "state", "--runtimes", str(tmp_path / "runtimes.json"))
+    listed = [kind["kind"] for kinds in host.client.get("/").json()["runtimes"].values() for kind in kinds]
+    assert listed == list(KINDS)
+    for kind, image in KINDS.items():
+        host.action("foreign", "def main(a): return a", kind=kind)
+        answer = host.invoke("foreign")
+        assert answer.status_code == 502
+        assert answer.json()["response"]["status"] == "action developer error"
+        assert answer.json()["response"]["result"] == {"error": f"Failed to pull container image '{image}'."}
+    assert host.stop() == 0
+
+
 def test_a_platform_with_one_kind_of_runtime(launch, tmp_path):
     python = {"kind": "python:3.11", "default": True, "image": {"name": "python"}}
     (tmp_path / "runtimes.json").write_text(json.dumps({"runtimes": {"python": [python]}}))

@@ -50,6 +50,12 @@ def test_how_containers_start(kinds):
     assert kinds.launch("x", None) == launch
     assert kinds.launch("unheard/of:1", None) is None
     assert kinds.launch("o/n:20", "nodejs:20").command[1].endswith("localwhisk/node/proxy.js")
+    assert kinds.launch("o/p:2", "python:3.11").command[0].endswith("/bin/python")
+
+
+@pytest.mark.parametrize("kind", ["python:3.10", "python:3.11-x", "python:3", "nodejs:18", "go:1.20", "php:8.1", None])
+def test_no_kind_runs_by_an_interpreter_of_another(kinds, kind):
+    assert kinds.launch("unheard/of:1", kind) is None
 
 
 def test_a_size_must_have_a_unit(tmp_path):
