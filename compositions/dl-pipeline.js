@@ -1,32 +1,36 @@
-/* global run:writable, driver:writable -- declared by composer.let */
-// The main job: plan, split, train, evaluate. Whatever fails is recorded in the run's state and ends the pipeline.
-// The planner's value is an empty wave: it starts the trainers while the splitter works. If it fails, the reducer is told
-// not to wait for it, and nothing else.
+/* global run:writable, token:writable, failure:writable -- declared by composer.let */
+// The main job, as people call it: the steps of a run, taken up again where their conductor died. Whatever fails is recorded
+// in the run's state, when the store answers, and ends the pipeline.
 const composer = require('openwhisk-composer')
+const patient = require('./parts/patient')
 
-const cold = composer.sequence(() => ({ run, cold: true }), '/_/dl/status')
-
-module.exports = composer.let({ run: null, driver: null },
+module.exports = composer.let({ run: null, token: null, failure: null },
+  // The store and the buckets to read from are final parameters, which OpenWhisk enforces for direct calls alone, not for a
+  // step. `__ow_headers` would carry the caller's key.
+  p => {
+    const { uploaded = false, ...others } = p
+    const given = Object.fromEntries(Object.entries(others).filter(([name]) => !/^(s3|reads|__ow_.*)$/.test(name)))
+    return { given, uploaded, invocation: { id: process.env.__OW_ACTIVATION_ID, time: Date.now() / 1000 } }
+  },
   composer.try(
     composer.sequence(
-      '/_/dl/planner',
-      p => { run = p.run; driver = p.driver },
-      composer.if(p => p.value.length > 0,
-        composer.try(
-          composer.async(
-            composer.try('/_/dl/wave', p => ({ value: [p] })),
-            composer.if(p => p.value.some(item => item.error || item.failed || item.late), cold)),
-          cold)),
-      composer.dowhile(
-        composer.sequence(() => ({ run }), composer.retry(2, '/_/dl/splitter')),
-        p => p.pending),
-      p => ({ wave: null }),
-      composer.dowhile(
-        composer.sequence(p => ({ run, driver, wave: p.wave, items: p.items, lost: p.lost }), '/_/dl/train'),
-        p => p.pending),
-      () => ({ run }),
-      composer.retry(2, '/_/dl/evaluator')),
+      patient('run', 3),
+      p => {
+        if (p.failed === undefined) return p.result
+        run = p.run
+        token = p.token
+        return { error: p.failed }
+      }),
     composer.sequence(
-      p => ({ run, failure: p.error }),
-      '/_/dl/status',
-      p => ({ error: p.failure }))))
+      p => {
+        const text = String(p.error).replace(/\.?$/, '')
+        failure = /^(Parameter|Dataset|Model|Run|Access)Error: /.test(text)
+          ? p.error.replace(/^\w+: /, '')
+          : `${text}; invoke dl-pipeline again with the same parameters to go on`
+        return {}
+      },
+      composer.if(() => run !== null,
+        composer.try(
+          composer.sequence(() => ({ run, token, failure }), patient('status', 6)),
+          () => ({}))),
+      () => ({ error: failure }))))

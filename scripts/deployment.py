@@ -21,6 +21,7 @@ MANIFEST = ROOT / "manifest.yaml"
 KINDS_MANIFEST = ROOT / "manifest.kinds.yaml"  # beside the other, because its paths are relative to it
 KINDS = {"DL_PYTHON_IMAGE": "python:3.11-dl", "DL_TENSORFLOW_IMAGE": "python:3.11-tensorflow"}
 BIN = ROOT / ".local" / "bin"
+OPTIONAL = {"DL_READS"}  # may be unset: an empty string
 
 
 class DeployError(Exception):
@@ -55,7 +56,7 @@ def write_kinds_manifest() -> Path:
 def check_set(environment: Mapping[str, str], manifest: Path) -> None:
     """Refuse unset variables: wskdeploy would deploy empty strings."""
     named = ["APIHOST", "AUTH", *re.findall(r"\$\{(\w+)\}", manifest.read_text())]
-    unset = [name for name in dict.fromkeys(named) if not environment.get(name)]
+    unset = [name for name in dict.fromkeys(named) if name not in OPTIONAL and not environment.get(name)]
     if unset:
         raise DeployError(f"not set: {', '.join(unset)}; set them in the env file that DL_ENV names")
 

@@ -41,6 +41,7 @@ class Turn:
 def take(this: Run, plan: Plan, turn: Turn) -> tuple[Wave | None, bool]:
     """Close what is whole and write the next wave; return it (None: nothing to start now) and whether work is left."""
     refuse_cancelled(this)
+    ledger.check_mendable(turn.lost)
     newest, seen = ledger.newest(this), None
     while newest and newest != seen and must_wait(newest, turn):
         if not wait(this, plan, newest, turn):

@@ -5,9 +5,21 @@ DlError
 ├── DatasetError     the dataset cannot be trained on
 ├── ModelError       the model file cannot be trained, or training left the numbers it may take
 ├── StoreError       the object store refused or lost something
+│   ├── AbsentError      it has no such object
+│   └── AccessError      it does not let this deployment in: wrong keys or rights, no such bucket
 ├── TransferError    a presigned URL could not be read or written
 └── RunError         a run cannot go on: it failed, was cancelled, or exists with other parameters
+
+The platform carries an exception as its text alone, `{"error": str(exception)}`. A step that may be repeated therefore
+begins its text with the class, by which the compositions and the reducer tell what trying again cannot mend.
 """
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+LONGEST = 2000  # characters of a text: results hold 1 MB in all, of up to 28 lanes
 
 
 class DlError(Exception):
@@ -30,9 +42,51 @@ class StoreError(DlError):
     """The object store refused or lost something."""
 
 
+class AbsentError(StoreError):
+    """The object store has no such object."""
+
+
+class AccessError(StoreError):
+    """The object store does not let this deployment in: wrong keys or rights, or no such bucket."""
+
+
 class TransferError(DlError):
     """A presigned URL could not be read or written."""
 
 
 class RunError(DlError):
     """A run cannot go on: it failed, was cancelled, or exists with other parameters."""
+
+
+# the same in compositions/parts/patient.js
+FINAL = re.compile(r"(ParameterError|DatasetError|ModelError|RunError|AccessError): (.*)", re.DOTALL)
+
+
+def classified(main: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Let a step's exceptions say their class, in one line of bounded length."""
+
+    @functools.wraps(main)
+    def step(args: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return main(args)
+        except Exception as error:
+            raise DlError(one_line(f"{kind(error)}: {error}")) from error
+
+    return step
+
+
+def kind(error: Exception) -> str:
+    """Return the name of an error's class; of ours, the one of the tree above."""
+    return next((one for one in type(error).__mro__ if one.__module__ == __name__), type(error)).__name__
+
+
+def one_line(text: str) -> str:
+    """Return a text as a line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+
+
+def final(text: str) -> str | None:
+    """Return the sentence of an error that trying again cannot mend, without its class; None for any other error."""
+    match = FINAL.match(text)
+    return match and match[2]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from common import run as keys
-from common.errors import RunError
+from common.errors import RunError, final
 from common.run import Run
 
 ATTEMPTS = 4
@@ -20,6 +20,13 @@ MEMORY = "exhausted its memory"
 KILLED = ("exited unexpectedly", "command exited", "did not initialize")
 # What wave-map says of a wave that it did not start: composer's words, and those of the join around composer's.
 NOT_STARTED = ("Parallel combinator failed to invoke", "The wave could not begin")
+NOT_LET_IN = (
+    "WRONGPASS",
+    "NOAUTH",
+    "NOPERM",
+    "invalid password",
+    "no address of Redis",
+)  # Redis' own words but the last
 THROTTLED = "Too many "  # requests in the last minute, or concurrent requests in flight
 
 
@@ -94,6 +101,14 @@ def never_began(lost: str | None) -> bool:
     return lost is not None and any(words in lost for words in NOT_STARTED)
 
 
+def check_mendable(reason: str | None) -> None:
+    """Raise RunError where trying again cannot mend why a slice or a whole wave failed."""
+    if sentence := final(reason or ""):
+        raise RunError(sentence)
+    if reason and never_began(reason) and any(words in reason for words in NOT_LET_IN):
+        raise RunError(f"{reason.rstrip('.')}; expected REDIS_URI to name a user and password that Redis lets in")
+
+
 def throttled(lost: str | None) -> bool:
     """Return whether a wave was lost before it began because the throttle refused one of its branches."""
     return lost is not None and never_began(lost) and THROTTLED in lost
@@ -114,7 +129,11 @@ def too_slow(item: Any) -> bool:
 
 
 def retried(wanted: Slice, before: Slice | None, reason: str | None, batch: int) -> Slice:
-    """Return the slice to try next: `before` is the same lane's slice of my last wave, `reason` why that one failed."""
+    """Return the slice to try next: `before` is the same lane's slice of my last wave, `reason` why that one failed.
+
+    RunError when it has failed too often, or for a reason that trying again cannot mend.
+    """
+    check_mendable(reason)
     if before is None:
         return wanted
     if not wanted.same_work(before):

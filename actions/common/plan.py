@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 import tempfile
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from common import keras_file, params, run, shards
 from common.dataset import Dataset, Pair
-from common.errors import DatasetError, ModelError, ParameterError, RunError, StoreError
+from common.errors import AbsentError, DatasetError, DlError, ModelError, ParameterError, RunError, StoreError
 from common.schedule import Schedule, judges
 from common.store import PART_BYTES, Location, Objects
 
@@ -26,7 +27,7 @@ def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any
     try:
         held = json.loads(objects.read(at))
     except StoreError as error:
-        raise StoreError(f"config: {error}") from None
+        raise about("config", error) from None
     except ValueError as error:
         raise ParameterError(f"config: got no JSON at {at} ({error}), expected an object of parameters") from None
     if not isinstance(held, dict) or "config" in held:
@@ -48,7 +49,12 @@ def open_dataset(objects: Objects, name: str, text: str) -> Dataset:
     try:
         return Dataset(objects, at)
     except (StoreError, DatasetError) as error:
-        raise type(error)(f"{name}: {error}") from None
+        raise about(name, error) from None
+
+
+def about(name: str, error: DlError) -> DlError:
+    """Return what was wrong with a parameter's object: the parameter itself, where there is none such."""
+    return (ParameterError if isinstance(error, AbsentError) else type(error))(f"{name}: {error}")
 
 
 def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Plan:
@@ -80,6 +86,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         **evaluation(full, train, evaluated[0] if evaluated else None, keras.means),
         "evaluate_on": "test" if test else "validation",
         "created": time.time(),
+        "token": secrets.token_hex(16),  # by which the pipeline writes into the run's state; told to nobody else
         "warnings": warnings,
     }
     schedule(plan)  # refuses more rounds a pass than there are batches
@@ -144,10 +151,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def default_name(dataset: str, activation: str) -> str:
-    """Return a new run's name: dataset, time, and the activation, so that two starts never meet."""
+def default_name(dataset: str, invocation: dict[str, Any]) -> str:
+    """Return a new run's name: dataset, time, and the invocation's id, so that two starts never meet."""
     stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem.lower())[:32].strip("-")
-    return f"{stem or 'run'}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{activation[:6].lower() or 'x'}"
+    began = time.strftime("%Y%m%d-%H%M%S", time.gmtime(invocation["time"]))
+    return f"{stem or 'run'}-{began}-{invocation['id'][:6].lower() or 'x'}"
 
 
 def check_version(plan: Plan) -> None:
@@ -177,9 +185,12 @@ def check_unchanged(objects: Objects, plan: Plan) -> None:
         raise RunError(f"run {plan['run']} exists with another {at} (etag {plan['dataset']['etag']}), got etag {etag}")
 
 
-def settle(objects: Objects, given: dict[str, Any], activation: str) -> Plan:
-    """Make a run's plan, or take up the existing one; leaves plan.json and initial.keras in the store."""
-    name = given.get("run") or default_name(params.complete(given)["dataset"], activation)
+def settle(objects: Objects, given: dict[str, Any], invocation: dict[str, Any]) -> Plan:
+    """Make a run's plan, or take up the existing one; leaves plan.json and initial.keras in the store.
+
+    `invocation`: id and time (epoch seconds) of the pipeline's start.
+    """
+    name = given.get("run") or default_name(params.complete(given)["dataset"], invocation)
     this = run.Run(objects, name)
     plan = this.find_json(run.PLAN)
     if plan:
@@ -205,7 +216,7 @@ def fetch_model(objects: Objects, text: str, path: Path) -> None:
     try:
         objects.download(at, path)
     except StoreError as error:
-        raise StoreError(f"model: {error}") from None
+        raise about("model", error) from None
 
 
 def create(this: run.Run, plan: Plan) -> Plan:

@@ -1,17 +1,22 @@
-"""A run's progress as JSON, its cancel marker and its failures; used by the action `status`."""
+"""A run's progress as JSON, its cancel marker, drivers and failures; used by the actions `status` and `planner`."""
 
+import hmac
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from common import ledger, rounds
+from common import beat, ledger, rounds
 from common import run as keys
+from common.errors import ParameterError
 from common.ledger import Wave
 from common.plan import Plan
 from common.run import Run
 from common.store import Objects
 
 NEWEST = 10  # runs listed
-SHOWN = 20  # rounds shown, the last ones
+SHOWN = 20  # rounds and failed attempts shown, the last ones
+SILENCE_SECONDS = 60.0  # without a lease and a beat, until a run is called abandoned: a pause, a queue and a cold start
+READERS = 8  # small reads at once
 
 
 def runs(objects: Objects) -> list[dict[str, Any]]:
@@ -20,46 +25,57 @@ def runs(objects: Objects) -> list[dict[str, Any]]:
     plans = [(this, plan) for this in (Run(objects, name) for name in names) if (plan := this.find_json(keys.PLAN))]
     plans.sort(key=lambda pair: -pair[1]["created"])
     return [
-        {"run": this.name, "created": plan["created"], "phase": phase(this, plan, ledger.newest(this))}
+        {"run": this.name, "created": plan["created"], "phase": phase(this, plan, ledger.newest(this), time.time())}
         for this, plan in plans[:NEWEST]
     ]
 
 
-def standing(this: Run) -> dict[str, Any]:
-    """Return where a run stands: phase, wave, round, lanes done, attempts, metrics so far, failure."""
+def standing(this: Run, now: float) -> dict[str, Any]:
+    """Return where a run stands: phase, wave, round, lanes done, attempts, metrics so far, failures."""
     plan = this.plan()
     newest = ledger.newest(this)
     found = rounds.current(this, plan, newest.round) if newest else None
     waiting = {piece.lane for piece in rounds.pending(plan, found)} if found else set()
-    failure = last_failure(this)
+    doing = phase(this, plan, newest, now)
+    failed = failures(this)
     return {
         "run": this.name,
-        "phase": phase(this, plan, newest),
+        "phase": doing,
+        "advice": advice(this) if doing == "abandoned" else None,
         "wave": newest and newest.wave,
         "round": found.number if found else (plan["rounds"] if newest else 0),
         "rounds": plan["rounds"],
         "lanes": plan["workers"],
         "lanes_done": sorted(set(range(plan["workers"])) - waiting) if newest else [],
         "attempts": [{"lane": piece.lane, "attempt": piece.attempt} for piece in newest.slices] if newest else [],
+        "failed_attempts": failed_attempts(this, newest.wave + 1) if newest else [],
         "metrics": history(this, found.number if found else plan["rounds"]) if newest else [],
-        "failure": failure and failure["failure"],
+        "failure": failed[-1]["failure"] if failed else None,
+        "failures": failed,
         "result": this.find_json(keys.REPORT),
     }
 
 
-def phase(this: Run, plan: Plan, newest: Wave | None) -> str:
+def phase(this: Run, plan: Plan, newest: Wave | None, now: float) -> str:
     """Return one word for what the run is doing."""
-    failure = last_failure(this)
     if this.find_json(keys.REPORT):
         return "done"
-    if failure and (newest is None or failure["time"] > newest.issued):
+    failed, driven = last_time(this, keys.FAILURES), last_time(this, keys.DRIVERS)
+    if failed > max(driven, newest.issued if newest else 0.0):
         return "failed"
+    if now > max(driven, newest.deadline if newest else 0.0, beat.heard(this)) + SILENCE_SECONDS:
+        return "abandoned"
     if this.find_json(keys.CANCEL):
         return "cancelling"
     if not newest:
         return "training" if this.find_json(keys.SPLIT) else "splitting"
     found = rounds.current(this, plan, newest.round)
     return "training" if found and found.number < plan["rounds"] else "evaluating"
+
+
+def advice(this: Run) -> str:
+    """Say what to do about a run that nobody drives."""
+    return f"nobody drives this run any more; wsk action invoke dl-pipeline -p run {this.name} takes it up"
 
 
 def history(this: Run, closed: int) -> list[dict[str, Any]]:
@@ -70,20 +86,60 @@ def history(this: Run, closed: int) -> list[dict[str, Any]]:
     ]
 
 
+def failed_attempts(this: Run, waves: int) -> list[dict[str, Any]]:
+    """Return which slices of these many waves had to be tried again, and why: the last ones."""
+    with ThreadPoolExecutor(READERS) as pool:
+        found = [wave for wave in pool.map(lambda number: ledger.find(this, number), range(waves)) if wave]
+    return [
+        {"round": piece.round, "lane": piece.lane, "step": piece.start, "attempt": piece.attempt - 1, "reason": reason}
+        for wave in found
+        for piece in wave.slices
+        if piece.attempt > 1 and (reason := piece.reason)
+    ][-SHOWN:]
+
+
+def begin(this: Run, invocation: dict[str, Any]) -> None:
+    """Note that a pipeline drives the run from now on; marks that are older than its invocation hold no more."""
+    for key in (keys.CANCEL, keys.COLD):
+        mark = this.find_json(key)
+        if mark and mark["time"] < invocation["time"]:
+            this.objects.delete(this.at(key))
+    append(this, keys.DRIVERS, {"driver": invocation["id"], "time": time.time()})
+
+
 def cancel(this: Run) -> None:
     """Set the marker that the next reducer obeys."""
     this.plan()
     this.create_json(keys.CANCEL, {"time": time.time()})
 
 
+def check_token(this: Run, token: object) -> None:
+    """Refuse whoever is not the pipeline."""
+    if not isinstance(token, str) or not hmac.compare_digest(token.encode(), str(this.plan()["token"]).encode()):
+        raise ParameterError(
+            "token: got another one than the run's, expected no `failure` or `cold` but the pipeline's"
+        )
+
+
 def record(this: Run, failure: str) -> None:
     """Keep why an invocation of the pipeline failed."""
-    number = len(this.sizes("failures/"))
-    while not this.create_json(keys.failure_key(number), {"failure": failure, "time": time.time()}):
+    append(this, keys.FAILURES, {"failure": failure, "time": time.time()})
+
+
+def failures(this: Run) -> list[dict[str, Any]]:
+    """Return why and when invocations of the pipeline failed, the newest last; a run that is resumed keeps them."""
+    return [found for key in sorted(this.sizes(keys.FAILURES))[-SHOWN:] if (found := this.find_json(key))]
+
+
+def append(this: Run, folder: str, document: dict[str, Any]) -> None:
+    """Write the next document of a folder."""
+    number = len(this.sizes(folder))
+    while not this.create_json(keys.numbered_key(folder, number), document):
         number += 1
 
 
-def last_failure(this: Run) -> dict[str, Any] | None:
-    """Return the newest failure, None where there is none."""
-    known = sorted(this.sizes("failures/"))
-    return this.find_json(known[-1]) if known else None
+def last_time(this: Run, folder: str) -> float:
+    """Return when the last document of a folder was written, in epoch seconds; 0 where there is none."""
+    known = sorted(this.sizes(folder))
+    found = this.find_json(known[-1]) if known else None
+    return float(found["time"]) if found else 0.0

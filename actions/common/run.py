@@ -61,6 +61,9 @@ CANCEL = "cancel.json"
 WARM_UP = "warm-up.json"
 WARM = "warm-up/"
 COLD = WARM + "cold.json"
+BEAT = "beat.json"
+DRIVERS = "drivers/"
+FAILURES = "failures/"
 SCORES = "scores/"
 FINAL = "final.keras"
 HISTORY = "history.csv"
@@ -93,9 +96,9 @@ def scores_key(lane: int) -> str:
     return f"{SCORES}lane-{lane:02d}.json"
 
 
-def failure_key(number: int) -> str:
-    """Return the key of the n-th recorded failure."""
-    return f"failures/{number:04d}.json"
+def numbered_key(folder: str, number: int) -> str:
+    """Return the key of the n-th document of a folder: of a driver's start, or of a recorded failure."""
+    return f"{folder}{number:04d}.json"
 
 
 def round_folder(round_: int) -> str:

@@ -16,7 +16,7 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from common.errors import ParameterError, StoreError
+from common.errors import AbsentError, AccessError, ParameterError, StoreError
 
 URL_SECONDS = 900  # a presigned URL must not outlive its wave by much: activation records keep it
 PART_BYTES = 8 << 20  # S3 refuses multipart parts below 5 MiB
@@ -25,6 +25,8 @@ CONNECTIONS = 32  # at once: 28 lanes, two states before them, UPLOADS
 CONNECTION = ("endpoint", "region", "bucket", "access_key", "secret_key")
 EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 ABSENT = ("NoSuchKey", "404", "NotFound")
+DENIED = ("AccessDenied", "403", "Forbidden")
+CLOSED = (*DENIED, "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch")
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,16 @@ def sentence(at: Location, error: ClientError | BotoCoreError) -> str:
         return f"{at}: got no such object, expected an existing one"
     if code == "NoSuchBucket":
         return f"{at}: got no bucket {at.bucket}, expected an existing one"
-    if code in ("AccessDenied", "403", "Forbidden"):
+    if code in DENIED:
         return f"{at}: access denied with the keys of this deployment"
     return f"{at}: the object store answered {code}: {error.response.get('Error', {}).get('Message', '')}"
+
+
+def failed(at: Location, error: ClientError | BotoCoreError) -> StoreError:
+    """Return what a call of the store ended with."""
+    code = error_code(error) if isinstance(error, ClientError) else None
+    kind = AbsentError if code in ABSENT else AccessError if code in CLOSED else StoreError
+    return kind(sentence(at, error))
 
 
 class Objects:
@@ -108,7 +117,7 @@ class Objects:
         try:
             return cast(bytes, self.open(at, begin, end).read())
         except BotoCoreError as error:
-            raise StoreError(sentence(at, error)) from error
+            raise failed(at, error) from error
 
     def open(self, at: Location, begin: int = 0, end: int | None = None) -> Any:
         """Return bytes begin..end as a file to read from."""
@@ -129,11 +138,15 @@ class Objects:
         try:
             self.client.download_file(at.bucket, at.key, str(path))
         except (ClientError, BotoCoreError) as error:
-            raise StoreError(sentence(at, error)) from error
+            raise failed(at, error) from error
 
     def create(self, at: Location, body: bytes) -> bool:
         """Write a whole object unless the key exists; return whether this call wrote it."""
         return self._once(at, lambda: self.client.put_object(Bucket=at.bucket, Key=at.key, Body=body, IfNoneMatch="*"))
+
+    def replace(self, at: Location, body: bytes) -> None:
+        """Write a whole object, whether or not the key exists."""
+        self._call("put_object", at, Body=body)
 
     def create_from(self, at: Location, parts: Iterator[bytes]) -> bool:
         """Like create, streaming: `parts` are at least PART_BYTES long but for the last."""
@@ -162,7 +175,7 @@ class Objects:
         try:
             return {item["Key"]: int(item["Size"]) for page in pages for item in page.get("Contents", [])}
         except (ClientError, BotoCoreError) as error:
-            raise StoreError(sentence(Location(self.bucket, prefix), error)) from error
+            raise failed(Location(self.bucket, prefix), error) from error
 
     def folders(self, prefix: str) -> list[str]:
         """Return the folders directly below a prefix of the default bucket."""
@@ -170,7 +183,7 @@ class Objects:
         try:
             pages = list(paginator.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/"))
         except (ClientError, BotoCoreError) as error:
-            raise StoreError(sentence(Location(self.bucket, prefix), error)) from error
+            raise failed(Location(self.bucket, prefix), error) from error
         return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
 
     def presign_get(self, at: Location) -> str:
@@ -210,13 +223,13 @@ class Objects:
         except ClientError as error:
             if error_code(error) in EXISTS:
                 return False
-            raise StoreError(sentence(at, error)) from error
+            raise failed(at, error) from error
         except BotoCoreError as error:
-            raise StoreError(sentence(at, error)) from error
+            raise failed(at, error) from error
         return True
 
     def _call(self, method: str, at: Location, **extra: Any) -> Any:
         try:
             return getattr(self.client, method)(Bucket=at.bucket, Key=at.key, **extra)
         except (ClientError, BotoCoreError) as error:
-            raise StoreError(sentence(at, error)) from error
+            raise failed(at, error) from error

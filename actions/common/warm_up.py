@@ -6,11 +6,13 @@ on it: a trainer that it did not reach starts cold in the first wave.
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from common import run as keys
+from common.ledger import check_mendable
 from common.pace import RESERVED, Limits
 from common.plan import Plan
 from common.run import Run
@@ -64,16 +66,22 @@ def find(this: Run) -> WarmUp | None:
     return held and WarmUp(**held)
 
 
-def give_up(this: Run) -> None:
-    """Note that some trainer will not become warm: the first wave need not wait for it."""
-    this.create_json(keys.COLD, {})
+def give_up(this: Run, reason: str | None) -> None:
+    """Note that some trainer will not become warm, and why: the first wave need not wait for it."""
+    this.create_json(keys.COLD, {"reason": reason, "time": time.time()})
 
 
 def wait(this: Run, plan: Plan, now: Callable[[], float], sleep: Callable[[float], None]) -> WarmUp | None:
-    """Wait until every trainer is warm or the warm-up's time is over: a wave before that would start other ones."""
+    """Wait until every trainer is warm or the warm-up's time is over: a wave before that would start other ones.
+
+    RunError when a trainer has found what trying again cannot mend.
+    """
     warm_up = find(this)
     while warm_up and now() < warm_up.deadline and not ended(this, plan):
         sleep(POLL_SECONDS)
+    given_up = this.find_json(keys.COLD)
+    if given_up:
+        check_mendable(given_up["reason"])
     return warm_up
 
 

@@ -5,10 +5,12 @@ from typing import Any
 
 from common import evaluation, report
 from common import run as keys
+from common.errors import classified
 from common.run import Run
 from common.store import Objects
 
 
+@classified
 def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return the result of a trained and judged run; a run that has one already gives it again."""
     began = time.time()

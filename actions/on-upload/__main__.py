@@ -1,6 +1,7 @@
 """On-upload: turns the event of an uploaded datasets/<name>/train.json into the parameters of one run of dl-pipeline.
 
-An error ends the sequence here, before the pipeline. Nothing of the event but bucket, key and etag goes on.
+An error ends the sequence here, before the pipeline. Nothing of the event but bucket, key and etag goes on, and that it
+was an upload: what it asks for may not be read from just anywhere.
 """
 
 import re
@@ -17,14 +18,14 @@ NAME_LENGTH = 64  # of a run's name
 ETAG_LENGTH = 12
 
 
-def main(args: dict[str, Any]) -> dict[str, str]:
-    """Return `config` and `run`, and nothing else."""
+def main(args: dict[str, Any]) -> dict[str, Any]:
+    """Return `config`, `run` and `uploaded`, and nothing else."""
     args.pop("__ow_headers", None)  # holds the namespace's key, as a trigger hands it on
     bucket, key, etag = read(args.get("Records"))
     match = KEY.fullmatch(key)
     if not match:
         raise ParameterError(f"event: got key {key[:200]!r}, {EXPECTED}")
-    return {"config": f"s3://{bucket}/{key}", "run": run_name(match[1], etag)}
+    return {"config": f"s3://{bucket}/{key}", "run": run_name(match[1], etag), "uploaded": True}
 
 
 def read(records: object) -> tuple[str, str, str]:

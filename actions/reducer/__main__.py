@@ -8,10 +8,13 @@ import time
 from typing import Any
 
 from common import drive, pace, slices
+from common.beat import beating
+from common.errors import classified
 from common.run import Run
 from common.store import Objects
 
 
+@classified
 def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return the next wave's slices (`value`, maybe none yet) and whether the run is still `pending`."""
     this = Run(Objects(args["s3"]), args["run"])
@@ -26,6 +29,7 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
         limits=pace.read_limits(os.environ["__OW_API_HOST"]),
     )
     plan = this.plan()
-    wave, pending = drive.take(this, plan, turn)
+    with beating(this):
+        wave, pending = drive.take(this, plan, turn)
     value = slices.values(this, plan, wave) if wave else []
     return {"run": this.name, "pending": pending, "wave": wave.wave if wave else turn.wave, "value": value}

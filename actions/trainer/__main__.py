@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from common import processor, transfer
-from common.errors import ParameterError
+from common.errors import ParameterError, classified
 from common.judge import judge
 from common.lane import MARGIN_SECONDS, Lane, check_weights
 from common.memory import PeakMemory
@@ -31,6 +31,7 @@ EXPECTED = (
 )
 
 
+@classified
 def main(params: dict[str, Any]) -> dict[str, Any]:
     """Do a slice: of the warm-up as the planner makes it, of the evaluation or of a round as the reducer does."""
     if "batch" in params:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from common.errors import DlError
+from common.errors import AccessError, DlError, ParameterError
 
 from .conftest import arrays, keras_file, npz
 
@@ -184,10 +184,17 @@ def test_a_run_of_another_releases_plan(action, given, s3):
     held = json.loads(s3.client.get_object(**at)["Body"].read())
     s3.client.put_object(**at, Body=json.dumps({**held, "version": 1}).encode())
     for again in (given, {"s3": given["s3"], "run": given["run"]}):
-        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected 3: take a new name"
+        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected 4: take a new name"
 
 
 def test_wrong_keys_are_refused_without_a_word_of_them(action, given, s3):
     wrong = {**s3.params, "secret_key": "not-the-secret"}
     found = refusal(action, {**given, "s3": wrong})
     assert "not-the-secret" not in found and s3.access_key not in found
+    with pytest.raises(AccessError):  # which nobody tries again
+        action("planner")({**given, "s3": wrong})
+
+
+def test_an_object_that_is_not_there_is_a_wrong_parameter(action, given):
+    with pytest.raises(ParameterError, match="^dataset: .*: got no such object, expected an existing one$"):
+        action("planner")({**given, "dataset": "data/none.npz"})

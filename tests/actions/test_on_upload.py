@@ -78,14 +78,15 @@ MINIO = event(key="datasets%2Fshapes%2Ftrain.json", eTag=ETAG) | {
     ],
 )
 def test_an_uploaded_configuration_becomes_a_run(action, given, config, run):
-    assert action("on-upload")(given) == {"config": f"s3://data/{config}", "run": run}
+    assert action("on-upload")(given) == {"config": f"s3://data/{config}", "run": run, "uploaded": True}
 
 
 def test_nothing_else_goes_on(action):
     held = event() | {"__ow_headers": {"authorization": "Basic a2V5"}, "$composer": {"state": 1}, "workers": 8}
     given = copy.deepcopy(held)
     passed = action("on-upload")(given)
-    assert passed == {"config": "s3://data/datasets/shapes/train.json", "run": "shapes-9b2cf535f277"}
+    config = "s3://data/datasets/shapes/train.json"
+    assert passed == {"config": config, "run": "shapes-9b2cf535f277", "uploaded": True}
     assert check_name(passed["run"]) == passed["run"]
     assert given == {name: value for name, value in held.items() if name != "__ow_headers"}
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from common.errors import ParameterError, RunError
+from common.errors import DlError, ParameterError, RunError
 
 from .conftest import arrays, keras_file, npz
 
@@ -47,6 +47,52 @@ def test_a_run_without_a_name_gets_one_of_dataset_time_and_activation(action, gi
     found = action("planner")(given)
     assert re.fullmatch(r"[a-z0-9-]{1,32}-\d{8}-\d{6}-abcdef", found["run"])
     assert found["driver"] == "abcdef0123456789abcdef0123456789"
+
+
+def test_the_pipelines_invocation_names_the_driver_and_the_run_in_every_try(action, given):
+    del given["run"]
+    handed = {"given": {name: value for name, value in given.items() if name != "s3"}, "uploaded": False}
+    handed |= {"s3": given["s3"], "invocation": {"id": "0123456789", "time": 1_700_000_000.0}}
+    first, again = action("planner")(handed), action("planner")(handed)
+    assert first["run"].endswith("-20231114-221320-012345") and first["driver"] == "0123456789"
+    assert {**again, "value": []} == {**first, "value": []}
+
+
+def test_what_the_pipeline_was_given_by_a_name_of_its_own_is_an_unknown_parameter(action, given):
+    handed = {"s3": given["s3"], "given": {"s3": {}}, "uploaded": False, "invocation": {"id": "0", "time": 0.0}}
+    with pytest.raises(ParameterError, match="^s3: got an unknown parameter"):
+        action("planner")(handed)
+
+
+@pytest.mark.parametrize(
+    "own", [{}, {"reads": "BUCKET,other"}, {"uploaded": True}, {"uploaded": True, "reads": "BUCKET"}]
+)
+def test_inputs_may_lie_in_the_deployments_bucket(action, given, s3, own):
+    own = {name: value.replace("BUCKET", s3.bucket) if name == "reads" else value for name, value in own.items()}
+    assert action("planner")({**given, **own})["run"] == given["run"]
+
+
+@pytest.mark.parametrize("name", ["dataset", "model", "validation", "config"])
+@pytest.mark.parametrize(
+    ("own", "address", "said"),
+    [
+        ({}, "s3://elsewhere/x", "s3://elsewhere/x: got no "),
+        ({}, "runs/x", "s3://BUCKET/runs/x: got no such object, expected an existing one"),
+        ({"reads": "BUCKET other"}, "s3://elsewhere/x", "got bucket elsewhere, expected BUCKET or other"),
+        ({"uploaded": True}, "s3://elsewhere/x", "got bucket elsewhere, expected BUCKET"),
+        ({"uploaded": True}, "runs/x", "got s3://BUCKET/runs/x, expected nothing below runs/"),
+        ({"uploaded": True}, "a/../runs/x", "got s3://BUCKET/a/../runs/x, expected nothing below runs/"),
+        ({"uploaded": True, "reads": "BUCKET"}, ".//runs/x", "got s3://BUCKET/.//runs/x, expected nothing below runs/"),
+        ({"uploaded": True, "reads": "other"}, "s3://other/x", "s3://other/x: got no "),
+    ],
+)
+def test_where_else_they_may_lie(action, given, s3, name, own, address, said):
+    own = {key: value.replace("BUCKET", s3.bucket) if key == "reads" else value for key, value in own.items()}
+    if "reads" in own and s3.bucket not in own["reads"]:  # all of them are elsewhere
+        given |= dict.fromkeys(["dataset", "model"], address)
+        name = {"dataset": "model", "validation": "model"}.get(name, name)  # the model is read first
+    with pytest.raises(DlError, match=f"^{name}: {re.escape(said.replace('BUCKET', s3.bucket))}"):
+        action("planner")({**given, **own, name: address})
 
 
 def test_a_run_is_resumed_by_its_name_alone_or_by_the_same_parameters(action, given, s3):

@@ -214,6 +214,15 @@ def test_a_lost_wave_whose_states_are_all_there_is_not_waited_for(run, tmp_path)
     assert [v["round"] for v in again] == [1, 1, 1] and driver.clock.now < 6010
 
 
+def test_a_wave_lost_for_good_ends_the_run_without_waiting_for_its_lease(run):
+    driver = Driver(run())
+    driver.turn()
+    before = driver.clock.now
+    with pytest.raises(RunError, match="^The wave could not begin: Redis: WRONGPASS x; expected REDIS_URI to name"):
+        driver.turn(lost="The wave could not begin: Redis: WRONGPASS x")
+    assert driver.clock.now == before and ledger.newest(driver.this).wave == 0
+
+
 @pytest.mark.parametrize("lost", ["The wave could not begin: down", "Parallel combinator failed to invoke: down"])
 def test_a_wave_that_never_began_is_tried_again_at_once(run, lost):
     driver = Driver(run())

@@ -1,44 +1,183 @@
-"""Status: what a run is doing, in the words of its store."""
+"""Status: what a run is doing, in the words of its store; who may write into it; and who drives it no more."""
+
+import time
 
 import pytest
 
-from common import progress
-from common.errors import ParameterError, RunError
+from common import beat, ledger, progress, warm_up
+from common import run as keys
+from common.errors import LONGEST, ParameterError, RunError
+from common.ledger import Slice, Wave
 from common.run import Run
 from common.store import Objects
+
+KILL = "The action did not produce a valid response and exited unexpectedly."
+
+
+@pytest.fixture
+def planned(action, given):
+    """Give a function that invokes the planner for this test's run; returns the run and what the planner said."""
+
+    def plan(**more):
+        said = action("planner")({**given, **more})
+        return Run(Objects(given["s3"]), said["run"]), said
+
+    return plan
+
+
+def wave(number, *slices, issued=None, lasts=30.0):
+    issued = time.time() if issued is None else issued
+    return Wave(number, "me", issued, issued + lasts, slices, len(slices), 0.1)
 
 
 def test_a_run_from_its_plan_to_its_failure(action, given):
     status, asked = action("status"), {"s3": given["s3"], "run": given["run"]}
     with pytest.raises(RunError, match=f"^run: got {given['run']}, expected an existing run$"):
         status(asked)
-    action("planner")(given)
+    token = action("planner")(given)["token"]
     before = status(asked)
     assert before == {
         "run": given["run"],
         "phase": "splitting",
+        "advice": None,
         "wave": None,
         "round": 0,
         "rounds": 4,
         "lanes": 3,
         "lanes_done": [],
         "attempts": [],
+        "failed_attempts": [],
         "metrics": [],
         "failure": None,
+        "failures": [],
         "result": None,
     }
     action("splitter")({"s3": given["s3"], "run": given["run"]})
     assert status(asked)["phase"] == "training"
     failure = {"error": "lane 0\n failed"}
-    assert status({**asked, "failure": failure})["failure"] == "{'error': 'lane 0\\n failed'}"
-    status({**asked, "failure": "the\n  second"})
+    assert status({**asked, "token": token, "failure": failure})["failure"] == "{'error': 'lane 0\\n failed'}"
+    status({**asked, "token": token, "failure": "the\n  second"})
     after = status(asked)
     assert (after["phase"], after["failure"]) == ("failed", "the second")
 
 
-def test_a_failure_before_there_is_a_run_is_passed_on(action, given):
-    found = action("status")({"s3": given["s3"], "run": None, "failure": "workers: got 0"})
-    assert found == {"failure": "workers: got 0"}
+def test_a_resumed_run_keeps_why_it_failed(action, given, planned):
+    this, said = planned()
+    asked = {"s3": given["s3"], "run": this.name}
+    action("status")({**asked, "cancel": True})
+    action("status")({**asked, "token": said["token"], "failure": "run x was cancelled"})
+    assert action("status")(asked)["phase"] == "failed"
+    planned()
+    after = action("status")(asked)
+    assert (after["phase"], after["failure"]) == ("splitting", "run x was cancelled")
+    [row] = after["failures"]
+    assert row == {"failure": "run x was cancelled", "time": pytest.approx(time.time(), abs=60)}
+
+
+@pytest.mark.parametrize("what", [{"failure": "anything"}, {"cold": True}])
+@pytest.mark.parametrize("token", [None, "", "guessed", 7])
+def test_nobody_but_the_pipeline_writes_into_a_run(action, given, planned, what, token):
+    this, said = planned()
+    asked = {"s3": given["s3"], "run": this.name}
+    before = this.sizes("")
+    with pytest.raises(ParameterError, match="^token: got another one than the run's"):
+        action("status")({**asked, **what, "token": token})
+    assert this.sizes("") == before
+    action("status")({**asked, **what, "token": said["token"]})
+    assert len(this.sizes("")) == len(before) + 1
+
+
+def test_the_token_is_told_to_nobody(action, given, planned):
+    this, said = planned()
+    assert len(said["token"]) == 32 and said["token"] != this.name
+    told = [action("status")({"s3": given["s3"]}), action("status")({"s3": given["s3"], "run": this.name})]
+    assert said["token"] not in str(told)
+
+
+def test_a_failure_as_long_as_a_result_is_cut(action, given, planned):
+    this, said = planned()
+    told = action("status")({"s3": given["s3"], "run": this.name, "token": said["token"], "failure": "x" * 1_000_000})
+    assert told["failure"] == "x" * (LONGEST - 3) + "..."
+    assert progress.failures(this)[0]["failure"] == told["failure"]
+
+
+def test_an_attempts_reason_is_there_in_its_own_wave_and_in_later_ones(action, given, planned):
+    this, _ = planned()
+    first, again = Slice(0, 0, 0), Slice(0, 1, 0, attempt=2, reason=KILL)
+    ledger.create(this, wave(0, first, Slice(0, 1, 0)))
+    ledger.create(this, wave(1, again))
+    expected = [{"round": 0, "lane": 1, "step": 0, "attempt": 1, "reason": KILL}]
+    assert action("status")({"s3": given["s3"], "run": this.name})["failed_attempts"] == expected
+    ledger.create(this, wave(2, Slice(0, 2, 0)))
+    assert action("status")({"s3": given["s3"], "run": this.name})["failed_attempts"] == expected
+
+
+LEASE, SILENCE = 30.0, progress.SILENCE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("waves", "beaten", "seconds", "phase"),
+    [
+        pytest.param(0, None, SILENCE - 5, "splitting", id="planned"),
+        pytest.param(0, None, SILENCE + 5, "abandoned", id="planned and left"),
+        pytest.param(0, 300, 300 + SILENCE - 5, "splitting", id="a long split"),
+        pytest.param(0, 300, 300 + SILENCE + 5, "abandoned", id="a long split, left"),
+        pytest.param(1, None, LEASE + SILENCE - 5, "training", id="a wave"),
+        pytest.param(1, None, LEASE + SILENCE + 5, "abandoned", id="a wave, left"),
+        pytest.param(1, 200, 200 + SILENCE - 5, "training", id="a long average"),
+        pytest.param(1, 200, 200 + SILENCE + 5, "abandoned", id="a long average, left"),
+    ],
+)
+def test_a_run_that_nobody_drives_any_more_says_so_and_how_to_go_on(planned, waves, beaten, seconds, phase):
+    this, _ = planned()
+    began = progress.last_time(this, keys.DRIVERS)
+    for number in range(waves):
+        ledger.create(this, wave(number, Slice(0, 0, 0), issued=began, lasts=LEASE))
+    if beaten:
+        this.objects.replace(this.at(keys.BEAT), b'{"time": %f}' % (began + beaten))
+    found = progress.standing(this, began + seconds)
+    command = f"wsk action invoke dl-pipeline -p run {this.name}"
+    assert found["phase"] == phase
+    assert (command in (found["advice"] or "")) == (phase == "abandoned")
+    planned()  # somebody takes it up
+    assert progress.standing(this, time.time())["phase"] != "abandoned"
+
+
+def test_a_run_that_is_over_is_not_abandoned(planned):
+    later = time.time() + 9000
+    this, _ = planned()
+    progress.record(this, "workers: got 0")
+    assert progress.standing(this, later)["phase"] == "failed"
+    this.create_json(keys.REPORT, {"run": this.name})
+    assert progress.standing(this, later)["phase"] == "done"
+
+
+def test_an_action_beats_while_it_works(planned, monkeypatch):
+    this, _ = planned()
+    monkeypatch.setattr(beat, "EVERY_SECONDS", 0.01)
+    assert beat.heard(this) == 0
+    before = time.time()
+    with beat.beating(this):
+        heard = wait_for(lambda: beat.heard(this))
+        wait_for(lambda: beat.heard(this) > heard)
+    assert before <= heard <= time.time()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 10
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+    return found
+
+
+def test_marks_older_than_the_invocation_hold_no_more_and_younger_ones_do(planned):
+    this, _ = planned(invocation={"id": "a", "time": 1000.0})
+    progress.cancel(this)
+    warm_up.give_up(this, "ModelError: x")
+    planned(invocation={"id": "a", "time": 1000.0})  # the conductor died, and is started again
+    assert this.find_json(keys.CANCEL) and this.find_json(keys.COLD)
+    planned(invocation={"id": "b", "time": time.time() + 1})
+    assert this.find_json(keys.CANCEL) is None and this.find_json(keys.COLD) is None
 
 
 def test_the_newest_runs_come_first(action, given):

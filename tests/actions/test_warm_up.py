@@ -6,8 +6,8 @@ import urllib.request
 import numpy as np
 import pytest
 
-from common import drive, pace, warm_up
-from common.errors import ModelError
+from common import drive, ledger, pace, warm_up
+from common.errors import ModelError, RunError
 from common.model import Learner
 from common.run import Run
 from common.store import Objects
@@ -16,6 +16,7 @@ from .conftest import keras_file, npz
 from .test_trainer import model_file
 
 STOCK = pace.Limits(60, 30)
+KILL = "The action did not produce a valid response and exited unexpectedly."
 
 
 def put(url, body):
@@ -108,9 +109,20 @@ def test_the_first_wave_waits_no_longer_than_the_warm_up_may_last(planned):
 
 def test_the_first_wave_does_not_wait_for_a_warm_up_that_failed(planned, action, given):
     this, _ = planned(workers=3, now=6000.0)
-    assert action("status")({"s3": given["s3"], "run": this.name, "cold": True}) == {"run": this.name, "cold": True}
+    cold = {"s3": given["s3"], "run": this.name, "token": this.plan()["token"], "cold": True, "failure": KILL}
+    assert action("status")(cold) == {"run": this.name, "cold": True}
     assert first_wave(this, Clock(6002.0, [], sleeps=7)).issued == 6002.0
     assert warm_up.told(this) == []
+
+
+def test_a_run_ends_before_its_first_wave_where_the_warm_up_found_what_cannot_be_mended(planned, action, given):
+    this, _ = planned(workers=3, now=6000.0)
+    failure = "ModelError: model: got labels of shape (3,), expected (4,)"
+    cold = {"s3": given["s3"], "run": this.name, "token": this.plan()["token"], "cold": True, "failure": failure}
+    action("status")(cold)
+    with pytest.raises(RunError, match=r"^model: got labels of shape \(3,\), expected \(4,\)$"):
+        first_wave(this, Clock(6002.0, [], sleeps=7))
+    assert ledger.newest(this) is None
 
 
 def test_the_warm_up_counts_against_the_minute(planned):

@@ -141,5 +141,10 @@ def test_a_conductor_runs_alone(built: Path, tmp_path: Path, name: str) -> None:
     """
     ran = subprocess.run(["node", "-e", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     step = json.loads(ran.stdout.splitlines()[-1])
-    first = {"dl-pipeline": "/_/dl/planner", "train-loop": "/_/dl/reducer", "wave-map": None}
+    first = {
+        "dl-pipeline": "/_/dl/run",
+        "run-steps": "/_/dl/planner",
+        "train-loop": "/_/dl/reducer",
+        "wave-map": None,
+    }
     assert step.get("action") == first[name], step

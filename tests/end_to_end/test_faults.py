@@ -8,11 +8,13 @@ import psutil
 import pytest
 
 import deployment
-from common import ledger
+from common import ledger, progress
 
 from .conductors import Conductors
 from .conftest import PARAMETERS, at_first
 from .test_pipeline import wait
+
+KILL = "The action did not produce a valid response and exited unexpectedly."
 
 
 def at_work(deployed):
@@ -43,6 +45,9 @@ def test_trainers_killed_at_the_start_and_in_the_middle(deployed, trained):
     assert result["weights_sha256"] == trained["weights_sha256"]
     assert [sum(r == number and attempt == 2 for r, _, attempt in attempts) for number in (0, 1)] == [1, 1]
     assert all(attempt <= 2 for _, _, attempt in attempts)
+    told = progress.standing(deployed.run("killed"), time.time())["failed_attempts"]
+    assert [(row["round"], row["attempt"]) for row in told] == [(0, 1), (1, 1)]
+    assert {row["reason"] for row in told} == {KILL}
 
 
 def seconds(deployed, run, number):
@@ -73,6 +78,8 @@ def test_a_platform_killed_in_the_middle_of_training(deployed, trained):
     os.kill(server.pid, signal.SIGKILL)
     wait(lambda: not server.alive())
     deployed.platform.start()
+    told = progress.standing(deployed.run("crashed"), time.time() + 400)  # the last wave's lease is over by then
+    assert (told["phase"], "dl-pipeline -p run crashed" in told["advice"]) == ("abandoned", True)
     assert deployed.train("crashed", workers=2) == {"error": "run crashed exists with workers 3, got 2"}
     assert deployed.train("crashed")["weights_sha256"] == trained["weights_sha256"]
     assert deployed.attempts("crashed") == at_first(rounds=2, lanes=3)
@@ -98,7 +105,7 @@ def test_a_stock_pool_without_stem_cells_gives_the_same_weights(stock, trained):
 def test_what_wskdeploy_puts_it_takes_away(stock):
     environment = stock.platform.environment()
     before = versions(stock)
-    assert len(before) == 10
+    assert len(before) == 11
     deployment.wskdeploy(environment, "-m", str(deployment.MANIFEST))
     assert versions(stock) == before
     deployment.undeploy(environment)

@@ -114,7 +114,8 @@ def test_status_follows_a_run_and_cancels_it_and_the_run_goes_on_to_the_same_end
     after = status(deployed, "-p", "run", "cancelled")
     assert (after["phase"], after["failure"]) == ("failed", "run cancelled was cancelled")
     assert deployed.train("cancelled")["weights_sha256"] == trained["weights_sha256"]
-    assert status(deployed, "-p", "run", "cancelled")["phase"] == "done"
+    done = status(deployed, "-p", "run", "cancelled")
+    assert (done["phase"], done["failure"]) == ("done", "run cancelled was cancelled")
     assert "cancelled" in [row["run"] for row in status(deployed)["runs"]]
 
 
@@ -126,6 +127,7 @@ def status(deployed, *flags):
 
 def wait(condition, seconds=60):
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
+    return found

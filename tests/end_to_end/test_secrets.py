@@ -44,3 +44,14 @@ def test_a_trainers_environment_parameters_and_files_hold_no_key(deployed, tmp_p
         assert secret not in held
     elsewhere = re.sub(r"X-Amz-Credential=[^&\"]*", "", held)
     assert environment["S3_ACCESS_KEY"] not in elsewhere
+
+
+def test_whoever_invokes_an_action_does_not_choose_its_store(deployed):
+    elsewhere = {"endpoint": "http://127.0.0.1:9", "region": "r", "bucket": "b", "access_key": "a", "secret_key": "s"}
+    for name in ("planner", "splitter", "reducer", "evaluator", "status"):
+        said = deployed.wsk("action", "invoke", f"dl/{name}", "-r", "-p", "s3", json.dumps(elsewhere))
+        assert said.returncode == 400 - 256 and "allowed" in said.stderr, said
+    theirs = {"s3": elsewhere, "reads": "b", "__ow_headers": {"authorization": "Basic a2V5"}}
+    result = deployed.finish(deployed.start(run="elsewhere", config="none.json", **theirs))
+    address = f"s3://{deployed.bucket.bucket}/none.json"
+    assert result == {"error": f"config: {address}: got no such object, expected an existing one"}

@@ -66,7 +66,8 @@ def test_nothing_of_the_trigger_but_config_and_run_reaches_the_pipeline(deployed
     uploads.finish(run)
     held = deployed.get("activations?name=on-upload&docs=true&limit=200")
     passed = [record["response"]["result"] for record in held if record["response"]["result"].get("run") == run]
-    assert passed == [{"config": f"s3://{deployed.bucket.bucket}/datasets/narrow/train.json", "run": run}]
+    config = f"s3://{deployed.bucket.bucket}/datasets/narrow/train.json"
+    assert passed == [{"config": config, "run": run, "uploaded": True}]
     key = deployed.platform.environment()["AUTH"].partition(":")[2]
     assert "__ow_headers" not in json.dumps(held) and key not in json.dumps(held)
 
@@ -99,6 +100,8 @@ def test_an_upload_while_the_relay_is_down_starts_when_it_is_back(deployed, uplo
         ("composer", {"$composer": {"state": 3}}, "$composer: got an unknown parameter, expected one of dataset, "),
         ("headers", {"__ow_headers": {"authorization": "Basic x"}}, "__ow_headers: got an unknown parameter, expected"),
         ("unknown", {"wrokers": 2}, "wrokers: got an unknown parameter, expected one of dataset, "),
+        ("reading", {"dataset": "runs/undisturbed/final.keras"}, "dataset: got s3://openwhisk-dl/runs/undisturbed/"),
+        ("elsewhere", {"model": "s3://others/cnn.keras"}, "model: got bucket others, expected openwhisk-dl"),
         ("nested", {"config": "datasets/shapes/train.json"}, "expected a JSON object of parameters without config"),
     ],
 )

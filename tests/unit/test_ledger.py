@@ -1,5 +1,7 @@
 """Attempts and micro-batches: what the reducer does next for each way a slice can end."""
 
+import re
+
 import pytest
 
 from common import ledger
@@ -74,3 +76,36 @@ def test_progress_starts_a_new_count_and_keeps_the_micro_batch():
 def test_the_fourth_failure_ends_the_run_with_its_cause():
     with pytest.raises(RunError, match=r"^lane 1 of round 2 at step 7 failed 4 times, the last time: boom$"):
         ledger.retried(Slice(2, 1, 7), Slice(2, 1, 7, 4), "boom", 32)
+
+
+@pytest.mark.parametrize(
+    "before", [None, Slice(2, 1, 7), Slice(2, 1, 0)], ids=["of no wave of mine", "the same", "saved something before"]
+)
+def test_a_failure_that_cannot_be_mended_ends_the_run_at_the_first_attempt(before):
+    with pytest.raises(RunError, match=r"^model: got y \(3,\), expected \(4,\)$"):
+        ledger.retried(Slice(2, 1, 7), before, "ModelError: model: got y (3,), expected (4,)", 32)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (
+            "The wave could not begin: Redis: WRONGPASS invalid pair.",
+            "The wave could not begin: Redis: WRONGPASS invalid pair;",
+        ),
+        ("The wave could not begin: Redis: Ready check failed: NOAUTH Authentication required.", "The wave could not"),
+        ("Parallel combinator failed to invoke a composition at AST node root[0]: NOPERM no", "Parallel combinator"),
+        ("The wave could not begin: got no address of Redis, expected redis://", "The wave could not begin: got no"),
+        ("The wave could not begin: Redis: connect ECONNREFUSED", None),
+        ("Redis: Socket closed unexpectedly", None),
+        ("ValueError: NOAUTH", None),
+        (KILL, None),
+        (None, None),
+    ],
+)
+def test_a_redis_that_does_not_let_the_conductors_in_is_told_at_once(reason, sentence):
+    if sentence is None:
+        ledger.check_mendable(reason)
+    else:
+        with pytest.raises(RunError, match="^" + re.escape(sentence)):
+            ledger.check_mendable(reason)

@@ -21,6 +21,7 @@ COMPOSITIONS = {path.stem: path.read_text() for path in (ROOT / "compositions").
 
 def test_compositions_call_what_is_deployed():
     called = {name for text in COMPOSITIONS.values() for name in re.findall(r"'/_/([\w/-]+)'", text)}
+    called |= {f"dl/{name}" for text in COMPOSITIONS.values() for name in re.findall(r"patient\('([\w-]+)', \d", text)}
     assert called <= ACTIONS.keys() | SEQUENCES
     assert {name.removeprefix("dl/") for name in called} >= {"planner", "splitter", "reducer", "trainer", "evaluator"}
 
@@ -59,7 +60,20 @@ def test_secrets_are_inputs_of_the_actions_that_need_them_alone():
     assert with_keys == {"planner", "splitter", "reducer", "evaluator", "status"}
     assert [name for name, action in ACTIONS.items() if "$composer" in action.get("inputs", {})] == ["dl/wave-map"]
     with_api_key = [name for name, action in ACTIONS.items() if action["annotations"].get("provide-api-key")]
-    assert with_api_key == ["dl-pipeline", "dl/wave-map"]
+    assert with_api_key == ["dl/run-steps", "dl/wave-map"]
+
+
+def test_nobody_who_invokes_an_action_chooses_its_store():
+    with_keys = {name for name, action in ACTIONS.items() if "s3" in action.get("inputs", {})}
+    assert with_keys == {name for name, action in ACTIONS.items() if action["annotations"].get("final") is True}
+
+
+def test_nothing_is_open_without_the_namespaces_key():
+    """A caller's `$composer` is code to a conductor, and the trigger's fields are an uploader's."""
+    for package in PACKAGES.values():
+        assert not {"apis", "feeds"} & package.keys()
+        for entity in [*package["actions"].values(), *package.get("sequences", {}).values()]:
+            assert not {"web", "web-export", "exposedUrl"} & {*entity, *entity.get("annotations", {})}
 
 
 def test_the_pipeline_describes_every_parameter():

@@ -1,0 +1,36 @@
+/* global run:writable, driver:writable, token:writable -- declared by composer.let */
+// The steps of a run: plan, split, train, evaluate. What ends them is returned as `failed`: an `error` of this action is the
+// end of its own conductor, or of its budget; dl-pipeline then takes the run up again.
+// The planner's value is an empty wave: it starts the trainers while the splitter works. If it fails, the reducer is told
+// not to wait for it, and why.
+const composer = require('openwhisk-composer')
+const patient = require('./parts/patient')
+
+const cold = composer.sequence(p => ({ run, token, cold: true, failure: p.failed }), '/_/dl/status')
+
+module.exports = composer.let({ run: null, driver: null, token: null },
+  composer.try(
+    composer.sequence(
+      patient('planner', 3),
+      p => { run = p.run; driver = p.driver; token = p.token },
+      composer.if(p => p.value.length > 0,
+        composer.try(
+          composer.async(
+            composer.try('/_/dl/wave', p => ({ value: [{ failed: p.error }] })),
+            p => p.value.find(item => item.error || item.failed || item.late) || {},
+            composer.if(p => Object.keys(p).length > 0, cold)),
+          cold)),
+      composer.dowhile(
+        composer.sequence(() => ({ run }), patient('splitter', 3)),
+        p => p.pending),
+      () => ({ wave: null }),
+      composer.dowhile(
+        composer.sequence(
+          p => ({ run, driver, wave: p.wave, items: p.items, lost: p.lost }),
+          patient('train', 3),
+          p => p.failed === undefined ? p : { error: p.failed }),
+        p => p.pending),
+      () => ({ run }),
+      patient('evaluator', 3),
+      p => ({ result: p })),
+    p => /^Too many actions in the composition/.test(p.error) ? { error: 'run-steps has spent its budget' } : { run, token, failed: p.error }))
