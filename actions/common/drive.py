@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import ledger, pace, rounds, warm_up
+from common import lease, ledger, pace, rounds, warm_up
 from common import run as keys
 from common.errors import RunError
 from common.ledger import Slice, Wave
@@ -69,10 +69,12 @@ def must_wait(newest: Wave, turn: Turn) -> bool:
 
 
 def wait(this: Run, plan: Plan, newest: Wave, turn: Turn) -> bool:
-    """Wait until a wave's slices are saved, its deadline passed, or it is no longer the newest; False: out of time."""
-    while turn.now() < newest.deadline:
+    """Wait until a wave's slices are saved, its lease ended, or it is no longer the newest; False: out of time."""
+    while turn.now() < (newest.deadline if newest.driver == turn.driver else lease.end(this, newest)):
         if over(this, plan, newest):
             return True
+        if newest.driver == turn.driver:
+            lease.renew(this, newest, turn.now())
         if turn.now() > turn.until - RESERVE_SECONDS:
             return False
         turn.sleep(POLL_SECONDS)
@@ -86,12 +88,15 @@ def over(this: Run, plan: Plan, wave: Wave) -> bool:
     return whole or found.closed or ledger.find(this, wave.wave + 1) is not None
 
 
-def look(this: Run, plan: Plan, number: int | None) -> bool:
-    """Tell a join whether its wave is over, by the store; None: the warm-up."""
+def look(this: Run, plan: Plan, number: int | None, now: float) -> bool:
+    """Tell a join, whose driver so lives, whether its wave is over, by the store; None: the warm-up."""
     if number is None:
         return warm_up.ended(this, plan)
     wave = ledger.find(this, number)
-    return wave is not None and over(this, plan, wave)
+    if wave is None or over(this, plan, wave):
+        return wave is not None
+    lease.renew(this, wave, now)
+    return False
 
 
 def advance(this: Run, plan: Plan, number: int) -> Round | None:
@@ -132,14 +137,18 @@ def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn:
 
 
 def expected(this: Run, plan: Plan, wanted: list[Slice]) -> float | None:
-    """Return how many seconds the wave's longest slice should take, by the round before; None in the first round."""
+    """Return how many seconds the wave's longest slice should take; None where nothing has been measured.
+
+    By the round before; in the first round, by the step of a warm trainer.
+    """
     number = wanted[0].round
+    total = rounds.lengths(plan, number)
+    longest = max(total(piece.lane) - piece.start for piece in wanted)
     if number == 0:
-        return None
+        step = warm_up.step_seconds(this, plan)
+        return None if step is None else step * longest
     lanes = rounds.summaries(this, number)
     if number == plan["rounds"]:  # to judge an example takes less than to train on it
         example = max(lane["activation_seconds"] / max(1, lane["examples"]) for lane in lanes)
         return float(example * -(-plan["held_out"] // plan["judges"]))
-    step = max(lane["activation_seconds"] / max(1, lane["step"]) for lane in lanes)
-    total = rounds.lengths(plan, number)
-    return float(step * max(total(piece.lane) - piece.start for piece in wanted))
+    return float(longest * max(lane["activation_seconds"] / max(1, lane["step"]) for lane in lanes))

@@ -95,3 +95,9 @@ def told(this: Run) -> list[dict[str, Any]]:
     """Return what the warm trainers said of themselves: seconds, memory in bytes."""
     held = sorted(this.sizes(keys.WARM).keys() - {keys.COLD})
     return [json.loads(this.objects.read(this.at(key))) for key in held]
+
+
+def step_seconds(this: Run, plan: Plan) -> float | None:
+    """Return how long a step took the slowest warm trainer; None where one has not told, or steps are not all."""
+    steps = [found["step_seconds"] for found in told(this) if "step_seconds" in found]
+    return max(steps) if len(steps) == plan["workers"] and plan["weighting"] != "accuracy" else None

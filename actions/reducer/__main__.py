@@ -19,7 +19,7 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return the next wave's slices (`value`, maybe none yet) and whether the run is still `pending`."""
     this = Run(Objects(args["s3"]), args["run"])
     if args.get("look"):
-        return {"whole": drive.look(this, this.plan(), args.get("wave"))}
+        return {"whole": drive.look(this, this.plan(), args.get("wave"), time.time())}
     turn = drive.Turn(
         driver=args.get("driver", ""),
         wave=args.get("wave"),

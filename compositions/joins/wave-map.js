@@ -61,7 +61,8 @@ async function begin (params) {
     const error = await unusable(params.$composer)
     if (error) {
       forget()
-      return { error: `The wave could not begin: ${error}` }
+      const kind = /WRONGPASS|NOAUTH|NOPERM/.test(error) ? 'AccessError: ' : '' // which trying again cannot mend
+      return { error: `${kind}The wave could not begin: ${error}` }
     }
   }
   return joined(params, wave, wave.spell)

@@ -7,7 +7,7 @@ import urllib.request
 import numpy as np
 import pytest
 
-from common import drive, ledger, pace, rounds, slices, state
+from common import drive, lease, ledger, pace, rounds, slices, state
 from common.errors import RunError
 from common.run import Run
 from common.store import Objects
@@ -259,14 +259,61 @@ def test_a_join_is_told_whether_the_store_has_all_of_its_wave(run, action, given
     assert len(this.sizes("waves/")) == 2
 
 
-def test_a_second_driver_waits_for_the_firsts_wave_and_counts_its_own_attempts(run, tmp_path):
+@pytest.mark.parametrize(("looks", "lasts"), [(0, lease.SILENCE_SECONDS), (3, 15 + lease.SILENCE_SECONDS), (99, 120.0)])
+def test_a_second_driver_waits_for_the_firsts_wave_while_its_join_looks(run, looks, lasts):
     this, clock = run(), Clock()
     first, second = Driver(this, "first", clock), Driver(this, "second", clock)
     first.turn()
-    deadline = ledger.newest(this).deadline
+    wave, sleep, heard = ledger.newest(this), clock.sleep, [0.0]
+
+    def sleep_while_the_join_looks(seconds):
+        sleep(seconds)
+        if len(heard) <= looks and clock.now >= wave.issued + 5 * len(heard):
+            heard.append(clock.now)
+            assert drive.look(this, this.plan(), 0, clock.now) is False
+
+    clock.sleep = sleep_while_the_join_looks
     values, _ = second.turn()
-    assert clock.now >= deadline and [v["attempt"] for v in values] == [1, 1, 1]
+    assert [v["attempt"] for v in values] == [1, 1, 1]
     assert [ledger.find(this, number).driver for number in (0, 1)] == ["first", "second"]
+    assert clock.now - wave.issued == pytest.approx(lasts, abs=1.1)
+
+
+def test_a_driver_whose_join_was_lost_keeps_its_lease(run):
+    this, clock = run(), Clock()
+    first, second = Driver(this, "first", clock), Driver(this, "second", clock)
+    first.turn()
+    wave, sleep, waits = ledger.newest(this), clock.sleep, []
+
+    def sleep_and_look(seconds):
+        sleep(seconds)
+        waits.append(lease.end(this, wave) > clock.now)
+
+    clock.sleep = sleep_and_look
+    first.turn(lost="The action did not produce a valid response and exited unexpectedly.")
+    assert len(waits) > 100 and all(waits[:-2])
+    second.turn()
+
+
+def test_a_driver_that_was_taken_for_dead_and_lives_does_no_harm(run, tmp_path):
+    """Both train the same slices; the store keeps each state once, and the first goes on when the second has ended."""
+    this, clock = run(), Clock()
+    first, second = Driver(this, "first", clock), Driver(this, "second", clock)
+    values, _ = first.turn()
+    again, _ = second.turn()  # the first one's join was silent
+    assert [(v["lane"], v["start"]) for v in again] == [(v["lane"], v["start"]) for v in values]
+    assert drive.look(this, this.plan(), 0, clock.now) is True  # its join ends: there is a newer wave
+    items = [train(value, tmp_path) for value in values]
+    for value in again:
+        with pytest.raises(urllib.error.HTTPError, match="412"):
+            train(value, tmp_path)
+    follow, _ = second.turn(items)
+    assert [v["round"] for v in follow] == [1, 1, 1]
+    for value in follow:
+        train(value, tmp_path)
+    late, _ = first.turn(items)
+    assert [(v["round"], v["attempt"]) for v in late] == [(2, 1)] * 3
+    assert [ledger.find(this, number).driver for number in range(4)] == ["first", "second", "second", "first"]
 
 
 def test_a_second_driver_waits_again_when_the_first_goes_on(run, tmp_path):
@@ -284,7 +331,7 @@ def test_a_second_driver_waits_again_when_the_first_goes_on(run, tmp_path):
     second.turn()
     waves = [ledger.find(this, number) for number in range(3)]
     assert [wave.driver for wave in waves] == ["first", "first", "second"]
-    assert waves[2].issued >= waves[1].deadline
+    assert waves[2].issued >= waves[1].issued + lease.SILENCE_SECONDS
 
 
 def test_a_twin_that_died_before_its_wave_was_started_is_taken_over(run):

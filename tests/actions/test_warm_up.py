@@ -1,6 +1,7 @@
 """The warm-up: the planner's empty wave, what a trainer does with it, and how the reducer waits for it."""
 
 import hashlib
+import json
 import urllib.request
 
 import numpy as np
@@ -125,6 +126,25 @@ def test_a_run_ends_before_its_first_wave_where_the_warm_up_found_what_cannot_be
     assert ledger.newest(this) is None
 
 
+@pytest.mark.parametrize(
+    ("told", "allowed"),
+    [
+        ([0.01, 0.5, 0.1], 2 * 0.5 * 33 + 30),  # a third of 200 examples, half a pass, a batch each
+        ([30.0, 0.1, 0.1], 350),
+        ([0.01, 0.5, None], 120),
+    ],
+)
+def test_the_first_wave_may_last_as_long_as_the_warm_trainers_steps_say(action, given, told, allowed):
+    planned = action("planner")({**given, "batch_size": 1})
+    action("splitter")({"s3": given["s3"], "run": planned["run"]})
+    for value, seconds in zip(planned["value"], told, strict=True):
+        put(value["put"], json.dumps({"step_seconds": seconds} if seconds else {}).encode())
+    this = Run(Objects(given["s3"]), planned["run"])
+    wave = first_wave(this, Clock(this.find_json("warm-up.json")["issued"], [], sleeps=7))
+    assert wave.deadline - wave.issued == allowed
+    assert warm_up.step_seconds(this, {**this.plan(), "weighting": "accuracy"}) is None  # the lanes validate, too
+
+
 def test_the_warm_up_counts_against_the_minute(planned):
     this, values = planned(workers=26, now=6000.0)
     assert first_wave(this, Clock(6002.0, values, sleeps=1)).spent == 52
@@ -158,7 +178,7 @@ class TestTrainer:
         main, path, this = slices
         answer = main(self.value(this, path))
         assert (answer["run"], answer["lane"]) == (this.name, 0)
-        assert answer["seconds"] > answer["trace_seconds"] > 0
+        assert answer["seconds"] > answer["trace_seconds"] > answer["step_seconds"] > 0
         assert this.find_json("warm-up/lane-00.json") == answer
         assert warm_up.told(this) == [answer]
         assert answer["memory"] > 100 << 20
@@ -174,10 +194,12 @@ class TestTrainer:
     def test_a_second_one_finds_it_done(self, slices):
         main, path, this = slices
         main(self.value(this, path))
-        first = main.__globals__["LEARNERS"]._learner
+        first, told = main.__globals__["LEARNERS"]._learner, this.find_json("warm-up/lane-00.json")
         this.objects.delete(this.at("warm-up/lane-00.json"))
         main(self.value(this, path))
         assert main.__globals__["LEARNERS"]._learner is first
+        again = this.find_json("warm-up/lane-00.json")
+        assert (again["trace_seconds"], again["step_seconds"]) == (0, told["step_seconds"])
 
     def test_one_that_was_queued_too_long_does_nothing(self, slices):
         main, path, this = slices

@@ -83,11 +83,16 @@ class Deployment:
         """Return a run's state in the store."""
         return Run(self.objects, name)
 
+    def waves(self, name):
+        """Return the ledger's waves."""
+        found = []
+        while wave := ledger.find(self.run(name), len(found)):
+            found.append(wave)
+        return found
+
     def attempts(self, name):
         """Return the ledger's (round, lane, attempt), once each: a busy machine may repeat a wave."""
-        waves = []
-        while wave := ledger.find(self.run(name), len(waves)):
-            waves.append(wave)
+        waves = self.waves(name)
         return sorted({(piece.round, piece.lane, piece.attempt) for wave in waves for piece in wave.slices})
 
     def trainers(self):

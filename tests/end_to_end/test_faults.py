@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 import deployment
-from common import ledger, progress
+from common import lease, ledger, progress
 
 from .conductors import Conductors
 from .conftest import PARAMETERS, at_first
@@ -81,8 +81,11 @@ def test_a_platform_killed_in_the_middle_of_training(deployed, trained):
     told = progress.standing(deployed.run("crashed"), time.time() + 400)  # the last wave's lease is over by then
     assert (told["phase"], "dl-pipeline -p run crashed" in told["advice"]) == ("abandoned", True)
     assert deployed.train("crashed", workers=2) == {"error": "run crashed exists with workers 3, got 2"}
+    began = time.time()
     assert deployed.train("crashed")["weights_sha256"] == trained["weights_sha256"]
     assert deployed.attempts("crashed") == at_first(rounds=2, lanes=3)
+    taken_up = [wave.issued for wave in deployed.waves("crashed") if wave.issued > began]
+    assert min(taken_up) - began < lease.SILENCE_SECONDS + 10
 
 
 def test_two_drivers_of_one_run_do_no_harm(deployed, trained):
