@@ -114,23 +114,6 @@ def provider_of(store: EntityStore, package: Entity) -> tuple[Name, KeyValues]:
     return provider.name, merge(provider.document["parameters"], package.document["parameters"])
 
 
-def may_use(store: EntityStore, name: Name, caller: str) -> bool:
-    """Whether the caller may use an action of this name: its own, or one of a package that it may read."""
-    package = name.package
-    return name.namespace == caller if package is None else may_read(store, package, caller)
-
-
-def may_read(store: EntityStore, package: Name, caller: str) -> bool:
-    """Whether there is such a package, and it is the caller's or published; a binding of the caller's to one, too."""
-    entity = store.get(package)
-    if entity is None or entity.collection != "packages":
-        return False
-    binding = entity.document["binding"]
-    if not binding:
-        return package.namespace == caller or is_truthy(entity.document["publish"])
-    return package.namespace == caller and may_read(store, Name(binding["namespace"], binding["name"]), caller)
-
-
 def _action(store: EntityStore, name: Name) -> Entity:
     entity = store.get(name)
     if entity is None or entity.collection != "actions":

@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from localwhisk.actions import Action, may_use, resolve
+from localwhisk import access
+from localwhisk.actions import Action, resolve
 from localwhisk.activations import APPLICATION_ERROR, SUCCESS, WHISK_ERROR, Record, Response, failure, new_id, now_ms
 from localwhisk.errors import COMPOSITION_FAILED, COMPOSITION_TOO_LONG, RequestError
 from localwhisk.names import Name, resolve_step
@@ -97,7 +98,9 @@ class Composition:
             return {"error": f"Failed to parse action name from json value {text} during composition."}
         if self._accounting.components >= self._length:
             return {"error": COMPOSITION_TOO_LONG}
-        if not may_use(self._store, name, self._namespace):
+        try:
+            access.check(self._store, [name], self._namespace)
+        except RequestError:
             return {"error": f"Failed entitlement check for action with name '{name}' during composition."}
         return await self._component(name, parameters)
 

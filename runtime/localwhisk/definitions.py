@@ -3,7 +3,9 @@
 import re
 from typing import Any
 
+from localwhisk import access
 from localwhisk.actions import KeyValues, digest, merge
+from localwhisk.auth import GUEST
 from localwhisk.entities import Document, base, key_values
 from localwhisk.errors import (
     SEQUENCE_COMPONENT_MISSING,
@@ -53,8 +55,10 @@ class Definitions:
 
     def check(self, content: Document) -> None:
         """Refuse what is wrong by itself, whatever there is of this name."""
-        self._execution(content.get("exec"), "_")
+        execution = self._execution(content.get("exec"), GUEST)
         self._limits(content.get("limits") or {}, None)
+        if execution is not None and execution["kind"] == "sequence":
+            access.check(self._store, [parse_reference(item, GUEST) for item in execution["components"]], GUEST)
 
     def action(self, name: Name, content: Document, old: Document | None) -> Document:
         """The document of a new action, or of an old one with the body's changes."""

@@ -57,6 +57,10 @@ def malformed(detail: str) -> RejectionError:
     return RejectionError(400, MALFORMED + detail)
 
 
+def malformed_query(name: str, detail: str) -> RejectionError:
+    return RejectionError(400, f"The query parameter '{name}' was malformed:\n{detail}")
+
+
 def too_large(what: str, size: int, allowed: int) -> RequestError:
     return RequestError(413, f"{what} larger than allowed: {size} > {allowed} bytes.")
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from localwhisk.errors import ILLEGAL_NAME, RequestError, malformed
+from localwhisk.errors import ILLEGAL_NAME, RejectionError, malformed
 
 LONGEST = 256
 SEGMENT = re.compile(r"\A([\w]|[\w][\w@ .&-]{0,254}[\w@.&-])\Z", re.ASCII)
@@ -34,9 +34,9 @@ class Name:
 def check_segment(text: str) -> str:
     """A name's part as it came, refused when no entity could have it."""
     if len(text) > LONGEST:
-        raise RequestError(400, f"Name segement longer than allowed: {len(text)} > {LONGEST}.")  # [sic]
+        raise RejectionError(400, f"Name segement longer than allowed: {len(text)} > {LONGEST}.")  # [sic]
     if not SEGMENT.match(text):
-        raise RequestError(400, ILLEGAL_NAME)
+        raise RejectionError(400, ILLEGAL_NAME)
     return text
 
 

@@ -6,15 +6,24 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from localwhisk import access
 from localwhisk.actions import Action, resolve
 from localwhisk.activations import SUCCESS, WHISK_ERROR
 from localwhisk.api.body import read_definition, read_payload
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, namespace_of, platform, transaction
 from localwhisk.api.listing import list_entities
+from localwhisk.auth import GUEST
 from localwhisk.definitions import without_code
 from localwhisk.entities import Document, public, short
-from localwhisk.errors import CONFLICT, INTERNAL, NOT_ON_BINDING, PARAMETERS_NOT_ALLOWED, RequestError
-from localwhisk.names import Name, check_segment
+from localwhisk.errors import (
+    CONFLICT,
+    INTERNAL,
+    NOT_ON_BINDING,
+    PARAMETERS_NOT_ALLOWED,
+    RequestError,
+    malformed_query,
+)
+from localwhisk.names import Name, check_segment, parse_reference
 from localwhisk.sequence import NotAnObjectError, Pending
 from localwhisk.settings import BLOCKING_WAIT_MS
 
@@ -75,6 +84,8 @@ async def invoke(request: Request) -> Response:
     wait = _wait(request)
     payload = await read_payload(request)
     action = _action(request, name)
+    components = [parse_reference(component, GUEST) for component in action.components or []]
+    access.check(here.entities, components, GUEST)
     if action.final_parameters() & (payload or {}).keys():
         raise RequestError(400, PARAMETERS_NOT_ALLOWED)
     pending = here.dispatcher.invoke(action, payload, transaction(request))
@@ -104,7 +115,7 @@ def _wait(request: Request) -> float:
         return BLOCKING_WAIT_MS / 1000
     if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= BLOCKING_WAIT_MS:
         text = f"Timeout must be number of milliseconds up to {BLOCKING_WAIT_MS}."
-        raise RequestError(400, f"The query parameter 'timeout' was malformed:\n{text}")
+        raise malformed_query("timeout", text)
     return int(given) / 1000
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from localwhisk.activations import summary
 from localwhisk.api.context import answer, authorized, flag, namespace_of, page, platform
 from localwhisk.entities import Document
-from localwhisk.errors import RequestError, not_found
+from localwhisk.errors import RejectionError, RequestError, malformed_query, not_found
 from localwhisk.names import SEGMENT
 from localwhisk.store import ActivationQuery
 
@@ -46,9 +46,9 @@ def _record(request: Request) -> Document:
     namespace = namespace_of(request)
     given = request.path_params["id"]
     if len(given) != ID_LENGTH:
-        raise RequestError(400, f"Activation id length is {len(given)} but must be {ID_LENGTH}.")
+        raise RejectionError(400, f"Activation id length is {len(given)} but must be {ID_LENGTH}.")
     if not re.fullmatch(r"[0-9a-fA-F]+", given):
-        raise RequestError(400, "The activation id is not valid.")
+        raise RejectionError(400, "The activation id is not valid.")
     document = platform(request).records.get(namespace, given)
     if document is None:
         raise not_found()
@@ -62,7 +62,7 @@ def _name(request: Request) -> str | None:
     parts = [part for part in given.split("/") if part]
     if not 1 <= len(parts) <= 2 or not all(SEGMENT.match(part) for part in parts):
         text = f"Parameter may be a 'simple' name or 'package-name/simple' name: {given}"
-        raise RequestError(400, f"The query parameter 'name' was malformed:\n{text}")
+        raise malformed_query("name", text)
     return "/".join(parts)
 
 
@@ -72,5 +72,5 @@ def _time(request: Request, name: str) -> int | None:
         return None
     if not re.fullmatch(r"\d{1,18}", given, re.ASCII):
         text = f"Parameter is not a valid value for epoch seconds: {given}"
-        raise RequestError(400, f"The query parameter '{name}' was malformed:\n{text}")
+        raise malformed_query(name, text)
     return int(given)

@@ -13,7 +13,7 @@ from localwhisk.api import actions, activations, namespaces, packages, rules, sw
 from localwhisk.api.context import answer, authorized, transaction
 from localwhisk.api.negotiation import Handler, negotiated
 from localwhisk.api.transactions import API, Transactions
-from localwhisk.errors import INTERNAL, NO_ROUTE, RequestError
+from localwhisk.errors import INTERNAL, NO_ROUTE, RejectionError, RequestError
 from localwhisk.platform import Platform
 
 NS = "/api/v1/namespaces/{namespace}"
@@ -93,10 +93,10 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
             authorized(request)
         except RequestError as refusal:
             return _error(request, refusal)
-        return _error(request, RequestError(404, NO_ROUTE))
+        return _error(request, RejectionError(404, NO_ROUTE))
     allowed = ", ".join(["GET"] * (path in ("/", "/ping")) + ["OPTIONS"])
     text = f"HTTP method not allowed, supported methods: {allowed}"
-    return _error(request, RequestError(405, text, {"allow": allowed}))
+    return _error(request, RejectionError(405, text, {"allow": allowed}))
 
 
 async def _fail(request: Request, error: Exception) -> Response:
@@ -105,4 +105,5 @@ async def _fail(request: Request, error: Exception) -> Response:
 
 
 def _error(request: Request, error: RequestError) -> Response:
+    request.state.bare = isinstance(error, RejectionError)
     return answer({"error": error.message, "code": transaction(request)}, error.status, error.headers)

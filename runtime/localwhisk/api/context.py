@@ -8,7 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from localwhisk.auth import GUEST, SYSTEM, authenticate
-from localwhisk.errors import ILLEGAL_NAMESPACE, WRONG_COLLECTION, RequestError, not_authorized, not_found
+from localwhisk.errors import (
+    ILLEGAL_NAMESPACE,
+    WRONG_COLLECTION,
+    RejectionError,
+    RequestError,
+    malformed_query,
+    not_authorized,
+    not_found,
+)
 from localwhisk.names import LONGEST, SEGMENT, Name, check_segment
 from localwhisk.platform import Platform
 from localwhisk.settings import LIST_DEFAULT, LIST_MAX
@@ -43,7 +51,7 @@ def namespace_of(request: Request, entity: str = "", shared: bool = False) -> st
     given = request.path_params["namespace"]
     if not SEGMENT.match(given):
         long = f"Namespace longer than allowed: {len(given)} > {LONGEST}."
-        raise RequestError(400, long if len(given) > LONGEST else ILLEGAL_NAMESPACE)
+        raise RejectionError(400, long if len(given) > LONGEST else ILLEGAL_NAMESPACE)
     namespace = GUEST if given == "_" else given
     if namespace != GUEST and not (shared and namespace == SYSTEM):
         raise not_authorized(f"{namespace}/{entity}" if entity else namespace)
@@ -78,7 +86,7 @@ def flag(request: Request, name: str, default: bool = False) -> bool:
         return default
     if given.lower() not in TRUE + FALSE:
         text = f"'{given}' is not a valid Boolean value"
-        raise RequestError(400, f"The query parameter '{name}' was malformed:\n{text}")
+        raise malformed_query(name, text)
     return given.lower() in TRUE
 
 
@@ -87,11 +95,11 @@ def page(request: Request, collection: str) -> tuple[int, int]:
     limit = _number(request, "limit", collection, LIST_DEFAULT)
     if not 0 <= limit <= LIST_MAX:
         text = f"The value '{limit}' is not in the range of 0 to {LIST_MAX} for {collection}."
-        raise RequestError(400, f"The query parameter 'limit' was malformed:\n{text}")
+        raise malformed_query("limit", text)
     skip = _number(request, "skip", collection, 0)
     if skip < 0:
         text = f"The value '{skip}' is not greater than or equal to 0 for {collection}."
-        raise RequestError(400, f"The query parameter 'skip' was malformed:\n{text}")
+        raise malformed_query("skip", text)
     return skip, limit or LIST_MAX
 
 
@@ -101,5 +109,5 @@ def _number(request: Request, name: str, collection: str, default: int) -> int:
         return default
     if not INTEGER.fullmatch(given) or abs(int(given)) >= 1 << 31:
         text = f"The value '{given}' is not an integer for {collection}."
-        raise RequestError(400, f"The query parameter '{name}' was malformed:\n{text}")
+        raise malformed_query(name, text)
     return int(given)

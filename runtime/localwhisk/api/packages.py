@@ -3,7 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localwhisk.actions import KeyValues, is_truthy, may_read, provider_of
+from localwhisk.access import may_read
+from localwhisk.actions import KeyValues, is_truthy, provider_of
 from localwhisk.api.body import read_definition
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
 from localwhisk.api.listing import list_entities
@@ -43,12 +44,19 @@ async def get(request: Request) -> Response:
     authorized(request)
     name = check_segment(request.path_params["name"])
     full = Name(namespace_of(request, name, shared=True), name)
-    existing(request, "packages", full)
-    if not may_read(platform(request).entities, full, GUEST):
-        raise no_such(full) if full.namespace == GUEST else not_authorized(str(full))
+    _check_access(request, full)
     package = lookup(request, "packages", full)
     provider, parameters = provider_of(platform(request).entities, package)
     return answer(package.document | {"parameters": parameters} | _contents(request, provider))
+
+
+def _check_access(request: Request, package: Name) -> None:
+    try:
+        allowed = may_read(platform(request).entities, package, GUEST)
+    except RequestError as error:
+        raise (no_such(package) if error.status == 404 else error) from None
+    if not allowed:
+        raise not_authorized(str(package))
 
 
 async def delete(request: Request) -> Response:

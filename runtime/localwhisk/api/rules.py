@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from localwhisk import access
 from localwhisk.actions import resolve
 from localwhisk.api.body import read_definition, read_json
 from localwhisk.api.context import answer, authorized, existing, flag, lookup, name_of, namespace_of, platform
@@ -69,6 +70,7 @@ async def set_status(request: Request) -> Response:
 def _document(request: Request, name: Name, content: Document, old: Document | None) -> Document:
     trigger = _reference(content.get("trigger")) or (old and _name(old["trigger"]))
     action = _reference(content.get("action")) or (old and _name(old["action"]))
+    access.check(platform(request).entities, [name for name in (trigger, action) if name], GUEST)
     if not trigger or not action:
         raise RequestError(400, RULE_INCOMPLETE)
     found = platform(request).entities.get(trigger)

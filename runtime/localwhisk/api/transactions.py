@@ -1,4 +1,4 @@
-"""What every response carries: the id of its request, the caller's own or a new one, and the API's CORS headers."""
+"""What every response carries: its request's id, the caller's own or a new one; and the API's CORS headers."""
 
 import secrets
 
@@ -26,10 +26,12 @@ class Transactions:
         transaction = given if given and not given.startswith("sid_") else secrets.token_hex(16)
         scope.setdefault("state", {})["transaction"] = transaction
         path = scope.get("path", "")
-        added = CORS if path.startswith(API) and not path.startswith(WEB) else {}
+        api = path.startswith(API) and not path.startswith(WEB)
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
+                # what the HTTP library of OpenWhisk rejects by itself has none
+                added = CORS if api and not scope["state"].get("bare") else {}
                 MutableHeaders(scope=message).update({HEADER: transaction} | added)
             await send(message)
 

@@ -71,6 +71,16 @@ def test_browsers_of_any_origin_may_read(host, path, status):
     assert answer.headers["access-control-allow-methods"] == "GET, DELETE, POST, PUT, HEAD"
 
 
+@pytest.mark.parametrize(("path", "status"), [
+    (f"{NS}/actions?limit=x", 400), (f"{NS}/triggers/{'a' * 257}", 400), (f"{NS}/nothing", 404),
+    (f"{NS}/activations/0", 400),
+])  # fmt: skip
+def test_what_is_refused_before_it_is_looked_at_is_for_no_browser(host, path, status):
+    answer = host.client.get(path)
+    assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (status, False)
+    assert "access-control-allow-origin" not in host.anonymous.get(path).headers
+
+
 @pytest.mark.parametrize("path", [f"{NS}/actions", f"{NS}/actions/x", "/api/v1/namespaces"])
 def test_browsers_ask_first_without_a_key(host, path):
     answer = host.anonymous.options(path)

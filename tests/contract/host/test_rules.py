@@ -182,6 +182,16 @@ def test_rules_that_are_refused(host, ruled, body, text):
     assert error(answer) == (400, text.format(host.namespace))
 
 
+@pytest.mark.parametrize(("trigger", "action", "status", "text"), [
+    ("/_/fires", "/_/no-pack/x", 404, "The requested resource does not exist."),
+    ("/_/fires", "/other/x", 403, "The supplied authentication is not authorized to access 'other/x'."),
+    ("/other/t", "/other/x", 403, "The supplied authentication is not authorized to access 'other/t, other/x'."),
+])  # fmt: skip
+def test_a_rule_reaches_what_its_maker_may_use(host, ruled, trigger, action, status, text):
+    answer = host.client.put(f"{NS}/rules/bad", json={"trigger": trigger, "action": action})
+    assert error(answer) == (status, text)
+
+
 def test_a_rule_outlives_its_trigger_but_is_inactive(host, ruled):
     host.client.delete(f"{NS}/triggers/fires")
     assert host.get("rules/rule").json()["status"] == "inactive"

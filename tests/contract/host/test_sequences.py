@@ -114,6 +114,26 @@ def test_components_that_are_refused(host, parts, components, text):
     assert error(host.client.put(f"{NS}/actions/itself?overwrite=true", json=body)) == (400, text)
 
 
+@pytest.mark.parametrize(("components", "status", "text"), [
+    (["/_/no-pack/x"], 404, "The requested resource does not exist."),
+    (["/_/add", "/other/b", "/other/a"], 403,
+     "The supplied authentication is not authorized to access 'other/a, other/b'."),
+    (["/other/pack/a"], 403, "The supplied authentication is not authorized to access 'other/pack/a'."),
+    (["/_/add/x"], 409, "Resource by this name exists but is not in this collection."),
+])  # fmt: skip
+def test_components_that_are_out_of_reach(host, parts, components, status, text):
+    body = {"exec": {"kind": "sequence", "components": components}}
+    assert error(host.client.put(f"{NS}/actions/reaches", json=body)) == (status, text)
+
+
+def test_a_package_that_is_missed_while_it_is_invoked(host, parts):
+    host.put("packages/tens", {})
+    host.action("tens/add", ADD)
+    parts("reaches", "add", "tens/add")
+    host.client.delete(f"{NS}/packages/tens?force=true")
+    assert error(host.invoke("reaches")) == (404, "The requested resource does not exist.")
+
+
 def test_a_circle_through_another_sequence_is_refused(host, parts):
     parts("one", "add")
     parts("other", "one")
