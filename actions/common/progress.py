@@ -5,7 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from common import beat, ledger, rounds
+from common import beat, lease, ledger, rounds
 from common import run as keys
 from common.errors import ParameterError
 from common.ledger import Wave
@@ -63,7 +63,7 @@ def phase(this: Run, plan: Plan, newest: Wave | None, now: float) -> str:
     failed, driven = last_time(this, keys.FAILURES), last_time(this, keys.DRIVERS)
     if failed > max(driven, newest.issued if newest else 0.0):
         return "failed"
-    if now > max(driven, newest.deadline if newest else 0.0, beat.heard(this)) + SILENCE_SECONDS:
+    if now > max(driven, lease.end(this, newest) if newest else 0.0, beat.heard(this)) + SILENCE_SECONDS:
         return "abandoned"
     if this.find_json(keys.CANCEL):
         return "cancelling"

@@ -1,10 +1,11 @@
 """Status: what a run is doing, in the words of its store; who may write into it; and who drives it no more."""
 
+import json
 import time
 
 import pytest
 
-from common import beat, ledger, progress, warm_up
+from common import beat, lease, ledger, progress, warm_up
 from common import run as keys
 from common.errors import LONGEST, ParameterError, RunError
 from common.ledger import Slice, Wave
@@ -112,30 +113,30 @@ def test_an_attempts_reason_is_there_in_its_own_wave_and_in_later_ones(action, g
     assert action("status")({"s3": given["s3"], "run": this.name})["failed_attempts"] == expected
 
 
-LEASE, SILENCE = 30.0, progress.SILENCE_SECONDS
+SILENCE = progress.SILENCE_SECONDS
 
 
+@pytest.mark.parametrize("left", [False, True])
 @pytest.mark.parametrize(
-    ("waves", "beaten", "seconds", "phase"),
+    ("waves", "key", "seconds"),
     [
-        pytest.param(0, None, SILENCE - 5, "splitting", id="planned"),
-        pytest.param(0, None, SILENCE + 5, "abandoned", id="planned and left"),
-        pytest.param(0, 300, 300 + SILENCE - 5, "splitting", id="a long split"),
-        pytest.param(0, 300, 300 + SILENCE + 5, "abandoned", id="a long split, left"),
-        pytest.param(1, None, LEASE + SILENCE - 5, "training", id="a wave"),
-        pytest.param(1, None, LEASE + SILENCE + 5, "abandoned", id="a wave, left"),
-        pytest.param(1, 200, 200 + SILENCE - 5, "training", id="a long average"),
-        pytest.param(1, 200, 200 + SILENCE + 5, "abandoned", id="a long average, left"),
+        pytest.param(0, None, 0, id="planned"),
+        pytest.param(0, keys.BEAT, 300, id="a long split"),
+        pytest.param(1, None, lease.SILENCE_SECONDS, id="a wave"),
+        pytest.param(1, keys.LEASE, 200, id="a long wave"),
+        pytest.param(1, keys.BEAT, 200, id="a long average"),
     ],
 )
-def test_a_run_that_nobody_drives_any_more_says_so_and_how_to_go_on(planned, waves, beaten, seconds, phase):
+def test_a_run_that_nobody_drives_any_more_says_so_and_how_to_go_on(planned, waves, key, seconds, left):
     this, _ = planned()
     began = progress.last_time(this, keys.DRIVERS)
     for number in range(waves):
-        ledger.create(this, wave(number, Slice(0, 0, 0), issued=began, lasts=LEASE))
-    if beaten:
-        this.objects.replace(this.at(keys.BEAT), b'{"time": %f}' % (began + beaten))
-    found = progress.standing(this, began + seconds)
+        ledger.create(this, wave(number, Slice(0, 0, 0), issued=began, lasts=350.0))
+    if key:
+        heard = began + seconds - (lease.SILENCE_SECONDS if key == keys.LEASE else 0)
+        this.objects.replace(this.at(key), json.dumps({"wave": 0, "time": heard}).encode())
+    found = progress.standing(this, began + seconds + SILENCE + (5 if left else -5))
+    phase = "abandoned" if left else "training" if waves else "splitting"
     command = f"wsk action invoke dl-pipeline -p run {this.name}"
     assert found["phase"] == phase
     assert (command in (found["advice"] or "")) == (phase == "abandoned")
