@@ -1,25 +1,22 @@
-"""A dataset: an .npz in the object store, read by ranges, row by row; used by planner and splitter.
-
-Never unpickles: an array of objects is refused by its header.
-"""
+"""A dataset: an .npz in the object store, read by ranges, row by row; used by planner and splitter."""
 
 import io
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from common import formats
+from common.archive import UNREADABLE, Bounded, cause, open_zip
 from common.errors import DatasetError
+from common.npy import Array, misfit, read_header, read_rows, unfit
+from common.params import shown
 from common.store import Location, Objects
 
 BUFFER_BYTES = 4 << 20  # one range read: large enough that the store's latency hides
-CHUNK_BYTES = 8 << 20  # rows in memory at once
 PAIRS = (("x_train", "y_train"), ("x", "y"))
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
+TEST = ("x_test", "y_test")
 
 
 class RemoteFile(io.RawIOBase):
@@ -50,20 +47,6 @@ class RemoteFile(io.RawIOBase):
 
 
 @dataclass(frozen=True)
-class Array:
-    """An array's header: its name in the .npz, shape and dtype."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one example."""
-        return int(np.prod(self.shape[1:], dtype=np.int64)) * np.dtype(self.dtype).itemsize
-
-
-@dataclass(frozen=True)
 class Pair:
     """Inputs and labels of one set, equally long."""
 
@@ -76,92 +59,86 @@ class Pair:
 
 
 class Dataset:
-    """An .npz file in the store."""
+    """An .npz file in the store; `name`, the parameter that gave it, begins what is said of it."""
 
-    def __init__(self, objects: Objects, at: Location) -> None:
-        self.at = at
+    def __init__(self, objects: Objects, at: Location, name: str = "dataset") -> None:
+        self.at, self.name = at, name
         self.file = RemoteFile(objects, at)
         self.size, self.etag = self.file.size, self.file.etag
         try:
-            self.zip = zipfile.ZipFile(io.BufferedReader(self.file, BUFFER_BYTES))
+            self.zip = open_zip(Bounded(self.file, BUFFER_BYTES))
         except UNREADABLE as error:
-            raise DatasetError(f"{at}: got no readable .npz ({error}), expected a file of numpy.savez") from None
+            advice = formats.of_dataset(objects.read(at, 0, formats.HEAD_BYTES), at.key)
+            raise self.wrong(
+                advice or f"got no readable .npz ({cause(error)}), expected a file of numpy.savez"
+            ) from None
         self.members = {name.removesuffix(".npy") for name in self.zip.namelist() if name.endswith(".npy")}
+
+    def wrong(self, what: str) -> DatasetError:
+        """Return an error that names the dataset."""
+        return DatasetError(f"{self.name}: {self.at}: {what}")
 
     def training(self) -> Pair:
         """Return the training set: x_train and y_train, or x and y."""
-        return self._first(PAIRS, "x_train and y_train, or x and y")
+        return self.pair(*self._first(PAIRS, "x_train and y_train, or x and y"))
 
     def held_out(self) -> Pair:
         """Return a validation file's set: x and y, or x_test and y_test."""
-        return self._first((("x", "y"), ("x_test", "y_test")), "x and y, or x_test and y_test")
+        return self.pair(*self._first((("x", "y"), TEST), "x and y, or x_test and y_test"))
 
     def test(self) -> Pair | None:
-        """Return the file's own test set, if it has one."""
-        return self.pair("x_test", "y_test") if {"x_test", "y_test"} <= self.members else None
+        """Return the file's own test set, if it has one; DatasetError for one half of it."""
+        held = self.members & set(TEST)
+        if len(held) == 1:
+            lacking = next(iter(set(TEST) - held))
+            raise self.wrong(f"got {held.pop()} without {lacking}, expected both or neither")
+        return self.pair(*TEST) if held else None
 
-    def _first(self, pairs: tuple[tuple[str, str], ...], expected: str) -> Pair:
-        for x, y in pairs:
-            if {x, y} <= self.members:
-                return self.pair(x, y)
-        held = ", ".join(sorted(self.members)) or "none"
-        raise DatasetError(f"{self.at}: got the arrays {held}, expected {expected}")
+    def unused(self) -> list[str]:
+        """Return the names of arrays that no training uses."""
+        used = {*self._first(PAIRS, ""), *TEST}
+        return sorted(self.members - used)
+
+    def _first(self, pairs: tuple[tuple[str, str], ...], expected: str) -> tuple[str, str]:
+        for pair in pairs:
+            if self.members.issuperset(pair):
+                return pair
+        advice = formats.of_members(self.zip.namelist(), self.at.key)
+        raise self.wrong(f"got {named(self.members)}, expected {expected}{advice}")
 
     def pair(self, x: str, y: str) -> Pair:
         """Return the headers of inputs and labels; DatasetError unless they are equally many."""
         pair = Pair(self.header(x), self.header(y))
         if pair.x.shape[0] != pair.y.shape[0]:
             lengths = f"{pair.x.shape[0]} examples and {y} {pair.y.shape[0]}"
-            raise DatasetError(f"{self.at}: {x} got {lengths}, expected as many labels as examples")
+            raise self.wrong(f"{x} got {lengths}, expected as many labels as examples")
         return pair
 
     def header(self, name: str) -> Array:
         """Return an array's header; DatasetError for what cannot be trained on."""
         try:
             with self.zip.open(f"{name}.npy") as file:
-                shape, fortran, dtype = read_header(file)
+                shape, _, dtype = read_header(file)
+                held = self.zip.getinfo(f"{name}.npy").file_size - file.tell()
         except UNREADABLE as error:
-            raise DatasetError(f"{self.at}: {name} got no readable array ({error}), expected numpy's format") from None
-        self._check(name, shape, fortran, dtype)
-        return Array(name, shape, dtype.str)
-
-    def _check(self, name: str, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> None:
-        wrong = None
-        if dtype.kind not in "biuf":
-            wrong = f"dtype {dtype} ({'pickled objects' if dtype.hasobject else 'no numbers'}), expected numbers"
-        elif not shape or shape[0] == 0:
-            wrong = f"shape {shape}, expected at least one example"
-        elif fortran and len(shape) > 1:
-            wrong = "Fortran order, expected C order (numpy.ascontiguousarray)"
-        if wrong:
-            raise DatasetError(f"{self.at}: {name} got {wrong}")
+            raise self.wrong(f"{name} got no readable array ({cause(error)}), expected numpy's format") from None
+        array = Array(name, shape, dtype.str)
+        if wrong := unfit(array, dtype) or misfit(array, held):
+            raise self.wrong(f"{name} got {wrong}")
+        return array
 
     def chunks(self, array: Array) -> Iterator[NDArray[Any]]:
         """Yield an array's rows in order, CHUNK_BYTES at a time; DatasetError when the file is damaged."""
-        rows = max(1, CHUNK_BYTES // max(1, array.row_bytes))
         try:
             with self.zip.open(f"{array.name}.npy") as file:
-                read_header(file)
-                for first in range(0, array.shape[0], rows):
-                    yield read_rows(file, array, min(rows, array.shape[0] - first))
+                yield from read_rows(file, array)
                 file.read(1)  # reaches the end, where zipfile compares the checksum
         except UNREADABLE as error:
-            raise DatasetError(f"{self.at}: {array.name} is damaged ({error}), expected a whole .npz") from None
+            raise self.wrong(f"{array.name} is damaged ({cause(error)}), expected a whole .npz") from None
 
 
-def read_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, Fortran order and dtype from the head of an .npy file."""
-    version = np.lib.format.read_magic(file)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"format {version}")
-    return readers[version](file)
-
-
-def read_rows(file: Any, array: Array, rows: int) -> NDArray[Any]:
-    """Return the next rows of an open array."""
-    length = rows * array.row_bytes
-    body = file.read(length)
-    if len(body) < length:
-        raise EOFError(f"{len(body)} of {length} bytes")
-    return np.frombuffer(body, dtype=array.dtype).reshape(rows, *array.shape[1:])
+def named(members: Collection[str]) -> str:
+    """Return the names of arrays as a message may hold them."""
+    names = [shown(name).strip("'") for name in sorted(members)[:8]]
+    more = f" and {len(members) - 8} more" if len(members) > 8 else ""
+    return f"the arrays {', '.join(names) or 'none'}{more}"

@@ -1,23 +1,29 @@
 """A `.keras` file read without TensorFlow: what the planner must know of a model before anything is started."""
 
 import json
-import re
+import mmap
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common import compiled, formats
+from common.archive import UNREADABLE, Bounded, cause, open_zip
 from common.errors import ModelError
+from common.keras_config import Config, called, listing, mapping, parts, refuse_code, word
 
-Config = dict[str, Any]
 Shape = tuple[int | None, ...]  # without the batch; None stands for any length
 MODELS = ("Sequential", "Functional", "Model")
-# Metrics that are means over examples: those of parts of a set give that of the whole.
-MEANS = {
-    *("acc", "accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"),
-    *("mse", "mae", "mean_squared_error", "mean_absolute_error"),
-}
+CONFIG_BYTES = 8 << 20  # of JSON, which takes ten times as much in memory; 1,000 layers are half of one
+BUFFER_BYTES = 1 << 16
+# how a configuration spells the shape that an input takes, and whether the batch is in it
+SPELLINGS = (("batch_shape", True), ("batch_input_shape", True), ("shape", False), ("input_shape", False))
+# losses that compare each output with a label of its own; the first ones never repeat one for several
+CROSSENTROPIES = ("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy")
+ERRORS = (
+    *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"),
+    *("huber", "log_cosh", "poisson", "kl_divergence", "hinge", "squared_hinge", "cosine_similarity"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,14 @@ class KerasFile:
     accuracy: bool = False
     means: bool = False
     label_shape: Shape | None = None
+
+    def for_labels(self, shape: tuple[int, ...]) -> "KerasFile":
+        """Return the file with the loss that `crossentropy` stands for, by the shape of labels without the batch."""
+        if self.loss != compiled.CROSSENTROPY or self.classes is None or self.label_shape is None:
+            return self
+        sparse = len(shape) <= len(self.label_shape) or shape[-1] == 1
+        kind = "binary" if self.classes == 1 else "sparse_categorical" if sparse else "categorical"
+        return replace(self, loss=f"{kind}_crossentropy")
 
     @property
     def sparse(self) -> bool:
@@ -56,8 +70,22 @@ class KerasFile:
         if self.sparse and not (fits(shape, expected) or fits(shape, (*expected, 1))):
             raise ModelError(f"model: loss {self.loss}, expected class numbers of shape {expected}, got shape {shape}")
         wanted = (*expected, self.classes)
-        if self.loss == "categorical_crossentropy" and not fits(shape, wanted):
+        repeated = self.loss in ERRORS
+        if (repeated or self.loss in CROSSENTROPIES) and self.classes and not comparable(shape, wanted, repeated):
             raise ModelError(f"model: loss {self.loss}, expected labels of shape {wanted}, got {shape}")
+
+
+def comparable(shape: tuple[int, ...], wanted: Shape, repeated: bool) -> bool:
+    """Return whether Keras compares labels with outputs of a shape: a last axis of 1 comes and goes, 1 is `repeated`.
+
+    Origin: keras.losses.loss.squeeze_or_expand_to_same_rank.
+    """
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(wanted) == len(shape) + 1 and wanted[-1] == 1:
+        shape = (*shape, 1)
+    pairs = list(zip(shape, wanted, strict=False))
+    return len(shape) == len(wanted) and all(w in (None, s) or (repeated and 1 in (s, w)) for s, w in pairs)
 
 
 def fits(shape: tuple[int, ...], expected: Shape) -> bool:
@@ -65,110 +93,122 @@ def fits(shape: tuple[int, ...], expected: Shape) -> bool:
     return len(shape) == len(expected) and all(e in (None, s) for s, e in zip(shape, expected, strict=True))
 
 
-def read(path: Path, name: str) -> KerasFile:
-    """Read a `.keras` file's configuration; ModelError, naming `name`, when it cannot be trained here."""
+def read(path: Path, at: str) -> KerasFile:
+    """Read a `.keras` file's configuration; ModelError, naming its address, when it cannot be trained here."""
     try:
-        with zipfile.ZipFile(path) as file:
-            config = json.loads(file.read("config.json"))
+        with Bounded(path.open("rb", buffering=0), BUFFER_BYTES) as raw, open_zip(raw) as file:
+            if advice := formats.of_model_members(file.namelist()):
+                raise ModelError(f"model: {at}: {advice}")
+            config = json.loads(read_config(file))
             file.getinfo("model.weights.h5")
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ModelError(f"model: got no .keras file at {name} ({error}), expected one of keras.Model.save") from None
+    except (*UNREADABLE, RecursionError) as error:
+        advice = formats.of_model(first_bytes(path), at, holds(path, b"model_config"))
+        generic = f"got no .keras file at {at} ({cause(error)}), expected one of keras.Model.save"
+        raise ModelError(f"model: {at}: {advice}" if advice else f"model: {generic}") from None
     return describe(config)
 
 
-def describe(config: Config) -> KerasFile:
+def read_config(file: zipfile.ZipFile) -> bytes:
+    """Return a model's configuration; ValueError for more than a planner can hold."""
+    with file.open("config.json") as config:
+        text = config.read(CONFIG_BYTES + 1)
+    if len(text) > CONFIG_BYTES:
+        raise ValueError(f"a config.json above {CONFIG_BYTES >> 20} MB")
+    return text
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return what a file begins with."""
+    with path.open("rb") as file:
+        return file.read(formats.HEAD_BYTES)
+
+
+def holds(path: Path, text: bytes) -> bool:
+    """Return whether some bytes are anywhere in a file."""
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.find(text) >= 0
+
+
+def describe(config: Any) -> KerasFile:
     """Return what a model's configuration says; ModelError when it cannot be trained here."""
-    if not isinstance(config, dict) or config.get("class_name") not in MODELS:
-        got = config.get("class_name") if isinstance(config, dict) else type(config).__name__
+    held = mapping(config)
+    if held.get("class_name") not in MODELS or not isinstance(held.get("config"), dict):
+        got = called(held) if held else type(config).__name__
         raise ModelError(f"model: got class {got}, expected a Sequential or Functional model")
-    refuse_code(config)
-    compiled = config.get("compile_config")
-    if not compiled or not compiled.get("optimizer") or not compiled.get("loss"):
-        raise ModelError(
-            "model: got no optimizer and loss, expected a compiled model (model.compile before model.save)"
-        )
-    metrics, weighted = compiled.get("metrics") or [], compiled.get("weighted_metrics")
-    accuracy = "acc" in json.dumps([metrics, weighted]).lower()
-    means = not weighted and all(isinstance(metric, str) and metric in MEANS for metric in metrics)
-    loss, last = compiled["loss"], last_dense(config)
-    units = int(last["config"]["units"]) if last and not ignores_class(loss) else None
-    return KerasFile(input_shape(config), units, loss_name(loss), accuracy, means, label_shape(last))
+    refuse_code({name: value for name, value in held.items() if name != "compile_config"})
+    refuse_stateful(held)
+    sequential = held["class_name"] == "Sequential"
+    outputs = ends(held, "output_layers")
+    found = compiled.read(held.get("compile_config"), None if sequential else sorted(outputs))
+    shape = input_shape(held)
+    if shape is None and sequential:
+        raise ModelError("model: got a Sequential that was never built, expected keras.Input(shape) as its first layer")
+    last = last_dense(held, set(outputs.values()))
+    units = mapping(last.get("config")).get("units")
+    classes = units if isinstance(units, int) and not found.any_class else None
+    return KerasFile(shape, classes, found.loss, found.accuracy, found.means, label_shape(last))
 
 
-def refuse_code(config: Config) -> None:
-    """Refuse what needs code beyond Keras itself: Lambda layers, custom classes, functions."""
+def refuse_stateful(config: Config) -> None:
+    """Refuse layers that carry a state from batch to batch: the batches of lanes do not follow each other."""
     for part in parts(config):
-        name = part.get("class_name")
-        if name in ("Lambda", "__lambda__", "function") or part.get("registered_name", name) not in (None, name):
-            raise ModelError(f"model: got {name}, expected layers of Keras itself without code of their own")
-        if name == "DTypePolicy" and part["config"]["name"] == "bfloat16":
-            raise ModelError("model: got the dtype bfloat16, expected float32 or mixed_bfloat16")
-        if name and str(name).startswith("Quantized"):
-            raise ModelError("model: got quantized layers, expected float ones: their ranges have no average")
-        if "class_name" in part and not str(part.get("module") or "keras").startswith("keras"):
-            raise ModelError(f"model: got {part['module']}.{name}, expected layers of Keras itself")
-
-
-def parts(config: Any) -> Iterator[Config]:
-    """Yield every object inside a configuration."""
-    if isinstance(config, dict):
-        yield config
-    inside = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
-    for part in inside:
-        yield from parts(part)
+        if mapping(part.get("config")).get("stateful") is True:
+            name = word(part["config"].get("name"))
+            raise ModelError(f"model: layer {name} is stateful, expected stateful=False, as batches are shuffled")
 
 
 def layers(config: Config) -> list[Config]:
-    """Return a model's layers."""
-    return list(config["config"].get("layers", []))
+    """Return a model's layers, each with a configuration."""
+    held = [mapping(layer) for layer in listing(config["config"].get("layers"))]
+    return [layer for layer in held if isinstance(layer.get("config"), dict)]
 
 
-def ends(config: Config, side: str) -> list[str]:
-    """Return the names of a Functional model's `input_layers` or `output_layers`."""
-    found = config["config"].get(side) or []
+def ends(config: Config, side: str) -> dict[str, str]:
+    """Return {name: layer} of a Functional model's `input_layers` or `output_layers`; ModelError for more than one."""
+    found = config["config"].get(side)
     if isinstance(found, dict):
-        found = list(found.values())
-    references = [found] if found and isinstance(found[0], str) else found
-    names = [reference[0] for reference in references]
-    if len(names) > 1:
-        raise ModelError(f"model: got {len(names)} {side.replace('_layers', 's')}, expected one")
-    return names
+        named = found
+    else:
+        references = [found] if listing(found)[:1] and isinstance(found[0], str) else listing(found)
+        named = {str(reference[0]): reference for reference in references if listing(reference)}
+    layers = {str(name): str(listing(reference)[0]) for name, reference in named.items() if listing(reference)}
+    if len(layers) > 1:
+        raise ModelError(f"model: got {len(layers)} {side.replace('_layers', 's')}, expected one")
+    return layers
 
 
 def input_shape(config: Config) -> Shape | None:
     """Return the model's input shape without the batch, None where the file does not say."""
-    wanted = ends(config, "input_layers")
-    for layer in layers(config):
-        if layer["class_name"] == "InputLayer" and (not wanted or layer["config"]["name"] in wanted):
-            return tuple(layer["config"]["batch_shape"][1:])
-    built = (config.get("build_config") or {}).get("input_shape")
-    return tuple(built[1:]) if built else None
+    wanted, held = ends(config, "input_layers").values(), layers(config)
+    inputs = [layer for layer in held if layer.get("class_name") == "InputLayer"]
+    inputs = [layer for layer in inputs if not wanted or layer["config"].get("name") in wanted]
+    for layer in inputs or held[:1]:
+        for spelling, batched in SPELLINGS:
+            if (shape := shape_of(layer["config"].get(spelling), batched)) is not None:
+                return shape
+    return shape_of(mapping(config.get("build_config")).get("input_shape"), batched=True)
 
 
-def last_dense(config: Config) -> Config | None:
-    """Return the Dense layer that gives the output, None where another kind of layer does."""
-    wanted = ends(config, "output_layers")
-    given = [layer for layer in layers(config) if not wanted or layer["config"]["name"] in wanted]
-    shaped = [layer for layer in given if layer["class_name"] not in ("Activation", "Softmax", "Dropout")]
-    last = shaped[-1] if shaped else None
-    return last if last and last["class_name"] == "Dense" else None
+def shape_of(value: Any, batched: bool) -> Shape | None:
+    """Return a shape without the batch, None for what is no shape."""
+    axes = listing(value)
+    whole = all(axis is None or (isinstance(axis, int) and not isinstance(axis, bool)) for axis in axes)
+    if not isinstance(value, list) or not whole or (batched and not axes):
+        return None
+    return tuple(axes[1:] if batched else axes)
 
 
-def label_shape(dense: Config | None) -> Shape | None:
+def last_dense(config: Config, wanted: set[str]) -> Config:
+    """Return the Dense layer that gives the output, nothing where another kind of layer does."""
+    given = [layer for layer in layers(config) if not wanted or layer["config"].get("name") in wanted]
+    shaped = [layer for layer in given if layer.get("class_name") not in ("Activation", "Softmax", "Dropout")]
+    return shaped[-1] if shaped and shaped[-1].get("class_name") == "Dense" else {}
+
+
+def label_shape(dense: Config) -> Shape | None:
     """Return what a Dense layer gives without batch and units, None where the file does not say."""
-    built = dense and (dense.get("build_config") or {}).get("input_shape")
-    return tuple(built[1:-1]) if built else None
-
-
-def ignores_class(loss: Any) -> bool:
-    """Return whether a loss leaves out labels of one number, which may be any."""
-    return isinstance(loss, dict) and (loss.get("config") or {}).get("ignore_class") is not None
-
-
-def loss_name(loss: Any) -> str:
-    """Return a loss in Keras' lower-case spelling, from a name or a serialized object."""
-    if isinstance(loss, str):
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", loss).lower()
-    if isinstance(loss, dict) and isinstance(loss.get("class_name"), str):
-        return loss_name(loss["class_name"])
-    raise ModelError(f"model: got the loss {loss!r}, expected one loss")
+    built = shape_of(mapping(dense.get("build_config")).get("input_shape"), batched=True)
+    return built[:-1] if built else None

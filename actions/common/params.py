@@ -8,7 +8,10 @@ from typing import Any
 from common.errors import ParameterError
 from common.run import check_name
 
+PLENTY = 1 << 40  # examples, where nobody has counted them
+WORKERS = 4  # by default, where there are examples for them
 LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
+FLOAT32 = (2.0**-126, 2.0**127 * (2 - 2.0**-23))  # what the trainers' numbers hold in full
 MOMENTUM, MOMENTUM_ROUNDS = 0.3, 8  # the default outer momentum, and from how many rounds on: docs/decisions/0007
 
 
@@ -27,11 +30,25 @@ def number(expected: str, fits: Callable[[float], bool]) -> Callable[[object], f
     """Return a reader of finite numbers for which `fits` holds."""
 
     def read(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not fits(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(expected)
-        return float(value)
+        try:
+            found = float(value)
+        except OverflowError:
+            raise ValueError(expected) from None
+        if not math.isfinite(found) or not fits(found):
+            raise ValueError(expected)
+        return found
 
     return read
+
+
+def rate(value: object) -> float:
+    """Read a learning rate; ValueError for one that is zero or infinite in the 32 bits that training uses."""
+    found = number("a number above 0", lambda x: x > 0)(value)
+    if not FLOAT32[0] <= found <= FLOAT32[1]:
+        raise ValueError("a number above 0 that 32 bits hold, 1.2e-38..3.4e38")
+    return found
 
 
 def truth(value: object) -> bool:
@@ -90,7 +107,7 @@ PARAMETERS = (
     Parameter("model", "string", text, None, "the compiled .keras model to start from, s3://bucket/key; required"),
     Parameter("config", "string", text, None, "a JSON object in the store that holds any of these parameters"),
     Parameter("run", "string", run_name, None, "the run's name, 1..64 of a-z, 0-9 and -; default: dataset and time"),
-    Parameter("workers", "integer", whole(1, LANES), 4, "lanes that train side by side, 1..28"),
+    Parameter("workers", "integer", whole(1, LANES), None, "lanes that train side by side, 1..28; default 4"),
     Parameter("epochs", "integer", whole(1, 1000), 1, "passes over the training set, 1..1000"),
     Parameter(
         "parity", "boolean", truth, False, "train 1.5 times the epochs where there are lanes: one worker's accuracy"
@@ -100,7 +117,7 @@ PARAMETERS = (
     Parameter(
         "local_batch_size", "integer", whole(1, 8192), None, "a lane's batch; default batch_size / sqrt(workers)"
     ),
-    Parameter("learning_rate", "float", number("a number above 0", lambda x: x > 0), None, "default: the model's"),
+    Parameter("learning_rate", "float", rate, None, "default: the model's"),
     Parameter(
         "outer_momentum", "float", number("0 <= x < 1", lambda x: 0 <= x < 1), None, "momentum of averages, 0..1"
     ),
@@ -127,7 +144,12 @@ def read(given: dict[str, object]) -> dict[str, Any]:
     unknown = sorted(given.keys() - known.keys())
     if unknown:
         raise ParameterError(f"{unknown[0]}: got an unknown parameter, expected one of {', '.join(known)}")
-    return {name: read_one(known[name], value) for name, value in given.items() if value is not None}
+    return {name: read_one(known[name], value) for name, value in given.items() if not absent(known[name], value)}
+
+
+def absent(parameter: Parameter, value: object) -> bool:
+    """Return whether null says that nothing is given: a number too large becomes null on its way, a text never."""
+    return value is None and parameter.read in (text, run_name)
 
 
 def read_one(parameter: Parameter, value: object) -> Any:
@@ -140,25 +162,54 @@ def read_one(parameter: Parameter, value: object) -> Any:
 
 def shown(value: object) -> str:
     """Return a value as a message may hold it: short."""
-    words = repr(value)
+    words = "null" if value is None else repr(value)
     return words if len(words) <= 60 else words[:57] + "..."
 
 
-def complete(given: dict[str, Any]) -> dict[str, Any]:
-    """Return all parameters of a run: those given, and the defaults that follow from them."""
+def require(given: dict[str, Any]) -> None:
+    """Refuse parameters without a dataset or a model."""
     for name in ("dataset", "model"):
         if name not in given:
             raise ParameterError(f"{name}: got nothing, expected s3://bucket/key")
+
+
+def complete(given: dict[str, Any], examples: int = PLENTY) -> dict[str, Any]:
+    """Return all parameters of a run: those given, and defaults that follow from them and fit so many examples."""
+    require(given)
     full = {parameter.name: given.get(parameter.name, parameter.default) for parameter in PARAMETERS}
     full.pop("config")
     full.pop("run")
-    full["rounds"] = full["rounds"] or 2 * passes(full)
+    full["workers"] = full["workers"] or workers(full, examples)
+    fewest = examples // full["workers"]
     if full["local_batch_size"] is None:
-        full["local_batch_size"] = max(1, round(full["batch_size"] / math.sqrt(full["workers"])))
+        full["local_batch_size"] = local_batch(full, fewest)
+    full["rounds"] = full["rounds"] or (2 if fewest > full["local_batch_size"] else 1) * passes(full)
     if full["outer_momentum"] is None:
         full["outer_momentum"] = momentum(full)
     check_together(full)
     return full
+
+
+def workers(full: dict[str, Any], examples: int) -> int:
+    """Return the default number of lanes: as many, up to WORKERS, as have a batch for each round of a pass."""
+    for lanes in range(WORKERS, 1, -1):
+        between = parts({**full, "workers": lanes}) - 1
+        if examples // lanes > between * (full["local_batch_size"] or 1):
+            return lanes
+    return 1
+
+
+def local_batch(full: dict[str, Any], fewest: int) -> int:
+    """Return a lane's default batch; less where its `fewest` examples would not give each round of a pass one."""
+    batch: int = round(full["batch_size"] / math.sqrt(full["workers"]))
+    between = parts(full) - 1
+    return max(1, min(batch, (fewest - 1) // between) if between else batch)
+
+
+def parts(full: dict[str, Any]) -> int:
+    """Return how many rounds a pass the given ones are, 1 where none are given."""
+    rounds: int = full["rounds"] or 0
+    return max(1, rounds // passes(full))
 
 
 def passes(full: dict[str, Any]) -> int:

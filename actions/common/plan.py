@@ -8,14 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import keras_file, params, run, shards
-from common.dataset import Dataset, Pair
+from common import formats, keras_file, params, run, shards
+from common.archive import cause
+from common.dataset import Dataset, Pair, named
 from common.errors import AbsentError, DatasetError, DlError, ModelError, ParameterError, RunError, StoreError
 from common.schedule import Schedule, judges
 from common.store import PART_BYTES, Location, Objects
 
 Plan = dict[str, Any]
 VERSION = 4
+HELD_OUT = 0.2  # of the training set, where there is no test set and nothing is said of validation
+CONFIG_BYTES = 1 << 20  # of parameters: what an action takes at most
 
 
 def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any]:
@@ -25,11 +28,13 @@ def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any
         return direct
     at = address(objects, "config", direct["config"])
     try:
-        held = json.loads(objects.read(at))
+        text = objects.read(at, 0, CONFIG_BYTES + 1)
+        held = json.loads(text)
     except StoreError as error:
         raise about("config", error) from None
-    except ValueError as error:
-        raise ParameterError(f"config: got no JSON at {at} ({error}), expected an object of parameters") from None
+    except (ValueError, RecursionError) as error:
+        why = f"more than {CONFIG_BYTES} bytes" if len(text) > CONFIG_BYTES else cause(error)
+        raise ParameterError(f"config: got no JSON at {at} ({why}), expected an object of parameters") from None
     if not isinstance(held, dict) or "config" in held:
         raise ParameterError(f"config: got something else at {at}, expected a JSON object of parameters without config")
     return {**params.read(held), **direct}
@@ -47,9 +52,9 @@ def open_dataset(objects: Objects, name: str, text: str) -> Dataset:
     """Return the dataset that a parameter names."""
     at = address(objects, name, text)
     try:
-        return Dataset(objects, at)
-    except (StoreError, DatasetError) as error:
-        raise about(name, error) from None
+        return Dataset(objects, at, name)
+    except StoreError as error:
+        raise lacking(objects, name, at, error) from None
 
 
 def about(name: str, error: DlError) -> DlError:
@@ -57,40 +62,71 @@ def about(name: str, error: DlError) -> DlError:
     return (ParameterError if isinstance(error, AbsentError) else type(error))(f"{name}: {error}")
 
 
+def lacking(objects: Objects, name: str, at: Location, error: StoreError) -> DlError:
+    """Return what to say of a parameter's object that could not be read: what to do, where it is a folder."""
+    absent = isinstance(error, AbsentError)
+    inside = objects.below(Location(at.bucket, at.key.rstrip("/") + "/")) if absent else []
+    return ParameterError(f"{name}: {at}: {formats.of_folder(name, inside)}") if inside else about(name, error)
+
+
 def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Plan:
     """Return a new run's plan; every check that headers allow is made here."""
-    full = params.complete(given)
-    dataset = open_dataset(objects, "dataset", full["dataset"])
-    keras = keras_file.read(model, full["model"])
+    params.require(given)
+    dataset = open_dataset(objects, "dataset", given["dataset"])
+    train, test = dataset.training(), dataset.test()
+    held = given.get("validation", None if test else HELD_OUT)
+    file = open_dataset(objects, "validation", held) if isinstance(held, str) else None
+    evaluated = [pair for pair in (test, file and file.held_out()) if pair]
+    examples = train.x.shape[0] - held_out(train, held)
+    full = {**params.complete(given, examples), "validation": held}
+    keras = keras_file.read(model, given["model"]).for_labels(train.y.shape[1:])
     if full["weighting"] == "accuracy" and not keras.accuracy:
         raise ModelError("model: got no accuracy among its metrics, expected one as weighting is accuracy")
-    train, test, warnings = dataset.training(), dataset.test(), []
-    file = open_dataset(objects, "validation", full["validation"]) if isinstance(full["validation"], str) else None
-    evaluated = [pair for pair in (test, file and file.held_out()) if pair]
-    if not evaluated and not isinstance(full["validation"], float):
-        raise DatasetError(
-            f"dataset: {dataset.at} got no x_test and y_test, expected them, or the parameter validation"
-        )
     for pair in (train, *evaluated):
         check_pair(keras, train, pair)
-    if test is None:
-        warnings.append("the dataset has no test set: the metrics are those of the validation set")
     plan = {
         "version": VERSION,
         "run": name,
+        "given": asked(given),
         "parameters": full,
         "dataset": {**identity(dataset), "train": train.as_json(), "test": test and test.as_json()},
         "validation": file and identity(file),
         "model": {"sha256": sha256(model), "classes": keras.classes, "loss": keras.loss},
-        **numbers(full, train.x.shape[0]),
+        **numbers(full, examples),
         **evaluation(full, train, evaluated[0] if evaluated else None, keras.means),
         "evaluate_on": "test" if test else "validation",
         "created": time.time(),
         "token": secrets.token_hex(16),  # by which the pipeline writes into the run's state; told to nobody else
-        "warnings": warnings,
+        "warnings": warnings(dataset, given, test),
     }
     schedule(plan)  # refuses more rounds a pass than there are batches
     return plan
+
+
+def asked(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a caller asked for, in whichever way it came: what the same call gives again."""
+    return {name: value for name, value in given.items() if name not in ("config", "run")}
+
+
+def held_out(train: Pair, validation: float | str | None) -> int:
+    """Return how many training examples a fraction holds out; DatasetError where none would be left."""
+    if not isinstance(validation, float):
+        return 0
+    if train.x.shape[0] < 2:
+        raise DatasetError("dataset: got one training example, expected two, as a fraction of them is held out")
+    return shards.validation_count(train.x.shape[0], validation)
+
+
+def warnings(dataset: Dataset, given: dict[str, Any], test: Pair | None) -> list[str]:
+    """Return what a user should know of the dataset: what it lacks, and what nothing uses."""
+    told = []
+    if not test and "validation" in given:
+        told.append("the dataset has no test set: the metrics are those of the validation set")
+    if not test and "validation" not in given:
+        told.append(f"the dataset has no test set: {HELD_OUT:.0%} of it is held out, and the metrics are of that part")
+    if unused := dataset.unused():
+        told.append(f"nothing uses {named(unused)} of the dataset")
+    return told
 
 
 def identity(dataset: Dataset) -> dict[str, str | int]:
@@ -108,8 +144,6 @@ def check_pair(keras: keras_file.KerasFile, train: Pair, pair: Pair) -> None:
 
 def numbers(full: dict[str, Any], examples: int) -> dict[str, Any]:
     """Return the numbers of the schedule, at the plan's top level."""
-    if isinstance(full["validation"], float):
-        examples -= shards.validation_count(examples, full["validation"])
     if examples < full["workers"]:
         raise ParameterError(f"workers: got {full['workers']}, expected at most one per training example ({examples})")
     return {
@@ -167,11 +201,13 @@ def check_version(plan: Plan) -> None:
 
 
 def check_same(plan: Plan, given: dict[str, Any]) -> None:
-    """Refuse to resume a run with other parameters."""
-    full = params.complete(given)
-    for name, value in full.items():
-        if plan["parameters"][name] != value:
-            raise RunError(f"run {plan['run']} exists with {name} {plan['parameters'][name]}, got {value}")
+    """Refuse to resume a run with other parameters than were given for it; defaults are those of its plan."""
+    for name in (parameter.name for parameter in params.PARAMETERS):
+        was, value = plan["parameters"].get(name), given.get(name)
+        if name in given and was != value:
+            raise RunError(f"run {plan['run']} exists with {name} {was}, got {value}")
+        if name in plan["given"] and name not in given:
+            raise RunError(f"run {plan['run']} exists with {name} {was}, got none: give it, or the run's name alone")
 
 
 def check_unchanged(objects: Objects, plan: Plan) -> None:
@@ -190,19 +226,22 @@ def settle(objects: Objects, given: dict[str, Any], invocation: dict[str, Any]) 
 
     `invocation`: id and time (epoch seconds) of the pipeline's start.
     """
-    name = given.get("run") or default_name(params.complete(given)["dataset"], invocation)
-    this = run.Run(objects, name)
+    if "run" not in given:
+        params.require(given)
+    this = run.Run(objects, name := given.get("run") or default_name(given["dataset"], invocation))
     plan = this.find_json(run.PLAN)
     if plan:
         check_version(plan)
         if given.keys() != {"run"}:
-            check_same(plan, given)
+            check_same(plan, asked(given))
         check_unchanged(objects, plan)
         if run.INITIAL in this.sizes(run.INITIAL):
             return dict(plan)
+    else:
+        params.require(given)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / run.INITIAL
-        fetch_model(objects, (plan["parameters"] if plan else params.complete(given))["model"], model)
+        fetch_model(objects, (plan["parameters"] if plan else given)["model"], model)
         plan = plan or create(this, make(objects, given, name, model))
         if sha256(model) != plan["model"]["sha256"]:
             raise RunError(f"run {name} exists with another model (sha256 {plan['model']['sha256'][:12]})")
@@ -216,7 +255,7 @@ def fetch_model(objects: Objects, text: str, path: Path) -> None:
     try:
         objects.download(at, path)
     except StoreError as error:
-        raise about("model", error) from None
+        raise lacking(objects, "model", at, error) from None
 
 
 def create(this: run.Run, plan: Plan) -> Plan:
@@ -224,7 +263,7 @@ def create(this: run.Run, plan: Plan) -> Plan:
     if this.create_json(run.PLAN, plan):
         return plan
     first = this.plan()
-    check_same(first, plan["parameters"])
+    check_same(first, plan["given"])
     return first
 
 

@@ -10,6 +10,7 @@ from common import averaging, state
 from common import run as keys
 from common.averaging import Lane, Moving, Outer
 from common.errors import RunError
+from common.keras_names import is_accuracy
 from common.ledger import Slice
 from common.plan import Plan, schedule
 from common.run import Run
@@ -135,7 +136,7 @@ def validated(progress: state.Progress) -> float:
 
 def accuracy(metrics: Mapping[str, float]) -> float | None:
     """Return the accuracy, by whatever name it was compiled; None where there is none."""
-    return next((metrics[name] for name in metrics if name == "acc" or name.endswith("accuracy")), None)
+    return next((value for name, value in metrics.items() if is_accuracy(name)), None)
 
 
 def summary(lanes: Sequence[Lane], weights: Sequence[float]) -> list[dict[str, Any]]:

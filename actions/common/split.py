@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from common import plan as plans
 from common import run as keys
 from common import shards
-from common.dataset import Array, Dataset, Pair
+from common.dataset import Dataset, Pair
 from common.errors import DatasetError, RunError
+from common.npy import Array
 from common.run import Run
 from common.store import Location
 

@@ -23,6 +23,9 @@ PART_BYTES = 8 << 20  # S3 refuses multipart parts below 5 MiB
 UPLOADS = 1  # parts on their way while the next one is made: their memory is the reducer's
 CONNECTIONS = 32  # at once: 28 lanes, two states before them, UPLOADS
 CONNECTION = ("endpoint", "region", "bucket", "access_key", "secret_key")
+SHOWN = 200  # characters of an address in an error
+LISTED = 100  # keys: enough to know a folder by
+KEY_BYTES = 1024  # S3's own limit
 EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 ABSENT = ("NoSuchKey", "404", "NotFound")
 DENIED = ("AccessDenied", "403", "Forbidden")
@@ -98,12 +101,13 @@ class Objects:
 
     def locate(self, text: str) -> Location:
         """Read `s3://bucket/key`, or a bare key in the default bucket."""
-        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", text)
-        if match:
-            return Location(match[1], match[2])
-        if "://" in text or text.startswith("/") or not text:
-            raise ParameterError(f"got {text!r}, expected s3://bucket/key or a key in bucket {self.bucket}")
-        return Location(self.bucket, text)
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", text, re.DOTALL)
+        key = match[2] if match else text
+        odd = len(key.encode(errors="replace")) > KEY_BYTES or not key.isprintable()
+        if odd or not key or (not match and ("://" in text or text.startswith("/"))):
+            got = repr(text) if len(text) <= SHOWN else repr(text[:SHOWN]) + "..."
+            raise ParameterError(f"got {got}, expected s3://bucket/key or a key in bucket {self.bucket}")
+        return Location(match[1] if match else self.bucket, key)
 
     def head(self, at: Location) -> tuple[int, str]:
         """Return size in bytes and etag; raise StoreError when it cannot be read."""
@@ -185,6 +189,14 @@ class Objects:
         except (ClientError, BotoCoreError) as error:
             raise failed(Location(self.bucket, prefix), error) from error
         return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
+
+    def below(self, at: Location) -> list[str]:
+        """Return some keys of any bucket below a prefix, none where it cannot be listed."""
+        try:
+            page = self.client.list_objects_v2(Bucket=at.bucket, Prefix=at.key, MaxKeys=LISTED)
+        except (ClientError, BotoCoreError):
+            return []
+        return [item["Key"] for item in page.get("Contents", [])]
 
     def presign_get(self, at: Location) -> str:
         """Return a URL that reads this one object for URL_SECONDS."""

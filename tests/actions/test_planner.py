@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 
+import numpy as np
 import pytest
 
 from common.errors import DlError, ParameterError, RunError
@@ -142,3 +143,62 @@ def test_a_fraction_is_judged_where_there_is_no_test_set(action, given, put, s3,
     given |= {"dataset": put("data/fraction.npz", npz(**held)), "validation": 0.25}
     found = plan(s3, action("planner")(given)["run"])
     assert (found["held_out"], found["evaluate_on"]) == (expected, "test" if test_set else "validation")
+
+
+@pytest.mark.parametrize("examples", [1, 2, 4, 10, 40, 64, 120])
+def test_small_data_needs_nothing_but_dataset_and_model(action, given, put, s3, examples):
+    asked = {name: given[name] for name in ("s3", "run", "model")}
+    asked["dataset"] = put(f"data/small-{examples}.npz", npz(**arrays(train=examples, test=examples)))
+    run = action("planner")(asked)["run"]
+    assert action("splitter")({"s3": given["s3"], "run": run}) == {"run": run, "pending": False}
+    found = plan(s3, run)
+    assert (found["workers"], found["rounds"]) == (min(4, examples), 1)
+    assert sum(found["counts"]) == examples and found["given"] == {n: asked[n] for n in ("dataset", "model")}
+
+
+def test_a_dataset_without_a_test_set_holds_a_fifth_out_and_says_so(action, given, put, s3):
+    held = {"x": arrays(train=150)["x_train"], "y": arrays(train=150)["y_train"]}
+    given["dataset"] = put("data/one-set.npz", npz(**held))
+    found = plan(s3, action("planner")(given)["run"])
+    assert (sum(found["counts"]), found["held_out"], found["evaluate_on"]) == (120, 30, "validation")
+    assert found["warnings"] == ["the dataset has no test set: 20% of it is held out, and the metrics are of that part"]
+    action("splitter")({"s3": given["s3"], "run": given["run"]})
+    assert action("planner")(given)["run"] == given["run"]
+
+
+def test_arrays_that_nothing_uses_are_named(action, given, put, s3):
+    held = {**arrays(), "sample_weight": np.ones(200), "x_val": np.ones(3), "y_val": np.ones(3)}
+    given["dataset"] = put("data/more.npz", npz(**held))
+    found = plan(s3, action("planner")(given)["run"])
+    assert found["warnings"] == ["nothing uses the arrays sample_weight, x_val, y_val of the dataset"]
+
+
+def test_a_resume_compares_what_was_given_even_where_a_release_has_other_defaults(action, given, s3, monkeypatch):
+    asked = {name: given[name] for name in ("s3", "run", "dataset", "model")}
+    run = action("planner")(asked)["run"]
+    before = plan(s3, run)
+    monkeypatch.setattr("common.params.WORKERS", 2)
+    monkeypatch.setattr("common.params.MOMENTUM", 0.9)
+    assert action("planner")(dict(asked))["run"] == run
+    assert action("planner")({**asked, "workers": 4})["run"] == run  # as it was planned
+    with pytest.raises(RunError, match=f"^run {run} exists with workers 4, got 2$"):
+        action("planner")({**asked, "workers": 2})
+    assert plan(s3, run) == before
+
+
+def test_what_was_given_is_not_left_out(action, given):
+    run = action("planner")(given)["run"]
+    del given["workers"]
+    with pytest.raises(RunError, match=f"^run {run} exists with workers 3, got none: give it, or the run's name"):
+        action("planner")(given)
+
+
+def test_parameters_count_wherever_they_come_from(action, given, put):
+    asked = {name: given[name] for name in ("s3", "run", "dataset", "model")}
+    asked["config"] = put("data/same.json", json.dumps({"workers": 3, "seed": 7}).encode())
+    run = action("planner")(dict(asked))["run"]
+    for again in (asked, {**{n: v for n, v in asked.items() if n != "config"}, "workers": 3, "seed": 7}):
+        assert action("planner")(dict(again))["run"] == run
+    put("data/same.json", json.dumps({"workers": 3, "seed": 8}).encode())
+    with pytest.raises(RunError, match=f"^run {run} exists with seed 7, got 8$"):
+        action("planner")(asked)

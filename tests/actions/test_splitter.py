@@ -87,9 +87,21 @@ def test_a_split_that_is_cut_off_goes_on_and_writes_the_same(action, given, s3):
 
 def test_many_chunks_give_the_same_shards(action, given, s3, monkeypatch):
     one = shards(s3, split(action, given), 3)
-    monkeypatch.setattr("common.dataset.CHUNK_BYTES", 500)
+    monkeypatch.setattr("common.npy.CHUNK_BYTES", 500)
     many = shards(s3, split(action, {**given, "run": given["run"][:50] + "-b"}), 3)
     for (x, y), (other_x, other_y) in zip(one, many, strict=True):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(y, other_y)
+
+
+@pytest.mark.parametrize("chunk", [500, 8 << 20])
+def test_fortran_order_gives_the_same_shards(action, given, s3, put, monkeypatch, chunk):
+    monkeypatch.setattr("common.npy.CHUNK_BYTES", chunk)
+    ours = shards(s3, split(action, given), 3)
+    turned = {name: np.asfortranarray(array) for name, array in arrays().items()}
+    assert turned["x_train"].flags.f_contiguous and not turned["x_train"].flags.c_contiguous
+    given |= {"dataset": put("data/fortran.npz", npz(**turned)), "run": given["run"][:50] + "-f"}
+    for (x, y), (other_x, other_y) in zip(ours, shards(s3, split(action, given), 3), strict=True):
         np.testing.assert_array_equal(x, other_x)
         np.testing.assert_array_equal(y, other_y)
 
@@ -123,10 +135,11 @@ def test_a_label_for_every_step(action, given, s3, put):
 
 
 def test_labels_as_large_as_images_are_never_held(action, given, s3, put, monkeypatch):
-    monkeypatch.setattr("common.dataset.CHUNK_BYTES", 1 << 20)
+    monkeypatch.setattr("common.npy.CHUNK_BYTES", 1 << 20)
     images = np.zeros((200, 8, 8, 2000), np.float32) + arrays()["x_train"][..., None]
     held = {"x_train": images[..., 0], "y_train": images, "x_test": images[:40, ..., 0], "y_test": images[:40]}
-    dataset, model = put("data/images.npz", npz(**held)), put("data/images.keras", keras_file(loss="mse"))
+    dataset = put("data/images.npz", npz(**held))
+    model = put("data/images.keras", keras_file(steps=(8, 8), units=2000, loss="mse"))
     run = action("planner")({**given, "dataset": dataset, "model": model})["run"]
     tracemalloc.start()
     action("splitter")({"s3": given["s3"], "run": run})

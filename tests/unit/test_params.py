@@ -1,10 +1,14 @@
 """The parameters' table: types, bounds, defaults that follow from others."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from common import params
+from common import params, shards
 from common.errors import ParameterError
+from common.schedule import Schedule
 
+HELD = " that 32 bits hold, 1.2e-38..3.4e38"
 LEAST = {"dataset": "d.npz", "model": "m.keras"}
 
 
@@ -39,11 +43,25 @@ def test_defaults_follow_from_what_is_given():
         ("batch_size", 10_000, "batch_size: got 10000, expected 1..8192"),
         ("learning_rate", 0, "learning_rate: got 0, expected a number above 0"),
         ("learning_rate", float("inf"), "learning_rate: got inf, expected a number above 0"),
+        ("learning_rate", 10**400, f"learning_rate: got 1{'0' * 56}..., expected a number above 0"),
+        (
+            "learning_rate",
+            1e-320,
+            f"learning_rate: got {1e-320}, expected a number above 0 that 32 bits hold, 1.2e-38..3.4e38",
+        ),
+        (
+            "learning_rate",
+            1e39,
+            "learning_rate: got 1e+39, expected a number above 0 that 32 bits hold, 1.2e-38..3.4e38",
+        ),
+        ("learning_rate", None, "learning_rate: got null, expected a number above 0"),
         ("outer_momentum", 1, "outer_momentum: got 1, expected 0 <= x < 1"),
         ("parity", 1, "parity: got 1, expected true or false"),
         ("parity", "yes", "parity: got 'yes', expected true or false"),
         ("optimizer_state", "none", "optimizer_state: got 'none', expected average or reset"),
         ("weighting", "best", "weighting: got 'best', expected examples or uniform or accuracy"),
+        ("seed", 10**400, f"seed: got 1{'0' * 56}..., expected 0..2147483647"),
+        ("seed", None, "seed: got null, expected 0..2147483647"),  # what Node makes of 10^400
         ("seed", 2**31, "seed: got 2147483648, expected 0..2147483647"),
         ("validation", 1.5, "validation: got 1.5, expected a fraction between 0 and 1, or s3://bucket/key"),
         ("run", "../x", "run: got '../x', expected 1..64 of a-z, 0-9 and -"),
@@ -125,5 +143,62 @@ def test_a_name_that_wsk_sent_as_a_number_is_a_name():
     assert params.read({"run": 2026}) == {"run": "2026"}
 
 
-def test_null_is_not_given():
-    assert params.read({"seed": None}) == {}
+def test_a_text_that_is_null_is_not_given():
+    assert params.read({"run": None, "model": None, "dataset": None, "config": None}) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "examples", "expected"),
+    [  # expected: workers, local_batch_size, rounds
+        ({}, 1_000_000, (4, 32, 2)),
+        ({}, 132, (4, 32, 2)),
+        ({}, 120, (4, 32, 1)),
+        ({}, 64, (4, 32, 1)),
+        ({}, 10, (4, 32, 1)),
+        ({}, 4, (4, 32, 1)),
+        ({}, 3, (3, 37, 1)),
+        ({}, 1, (1, 64, 1)),
+        ({"epochs": 20}, 120, (4, 32, 20)),
+        ({"epochs": 20, "parity": True}, 120, (4, 32, 30)),
+        ({"local_batch_size": 8}, 120, (4, 8, 2)),
+        ({"workers": 1}, 120, (1, 64, 2)),
+        ({"workers": 1}, 64, (1, 64, 1)),
+        ({"rounds": 2}, 120, (4, 29, 2)),
+        ({"rounds": 30}, 120, (4, 1, 30)),
+        ({"rounds": 40}, 120, (3, 1, 40)),
+        ({"rounds": 120}, 120, (1, 1, 120)),
+        ({"rounds": 5, "local_batch_size": 12}, 120, (2, 12, 5)),
+        ({"rounds": 10, "epochs": 20}, 120, (4, 32, 10)),
+    ],
+)
+def test_defaults_fit_small_data(asked, examples, expected):
+    full = params.complete({**LEAST, **asked}, examples)
+    assert tuple(full[name] for name in ("workers", "local_batch_size", "rounds")) == expected
+
+
+@given(
+    st.integers(1, 300),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "workers": st.integers(1, 6),
+            "epochs": st.integers(1, 5),
+            "batch_size": st.integers(1, 100),
+            "local_batch_size": st.integers(1, 50),
+            "parity": st.booleans(),
+            "rounds": st.integers(1, 40),
+        },
+    ),
+)
+def test_what_is_refused_is_what_was_given(examples, asked):
+    try:
+        full = params.complete({**LEAST, **asked}, examples)
+        counts = shards.shard_counts(examples, full["workers"])
+        numbers = (full["workers"], params.passes(full), full["rounds"], full["local_batch_size"], 0, counts)
+        refused = None
+        Schedule(*numbers)
+    except ParameterError as error:
+        refused = str(error)
+    if "rounds" not in asked:
+        assert (refused is None and min(counts) > 0) or asked["workers"] > examples
+    assert refused is None or refused.startswith("rounds: ")
