@@ -24,7 +24,7 @@ def runs(child: int) -> bool:
 
 def session_members(leader: int) -> list[int]:
     """Processes of the session that the container's first process leads."""
-    return [pid for pid in _pids() if (fields := _stat(pid)) and int(fields[3]) == leader]
+    return [pid for pid in _pids() if _session(pid) == leader]
 
 
 def private_bytes(pid: int) -> int:
@@ -53,6 +53,13 @@ def kill_session(leader: int) -> None:
 
 def _pids() -> list[int]:
     return [int(folder.name) for folder in PROC.iterdir() if folder.name.isdigit()]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)  # a call where /proc would be a file to read, and there are hundreds
+    except ProcessLookupError:
+        return None
 
 
 def _environment(pid: int) -> list[bytes]:
