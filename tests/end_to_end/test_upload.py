@@ -23,7 +23,7 @@ class Uploads:
 
     def ended(self, run):
         """Return the results of the pipelines that ended for a run, the latest first."""
-        listed = self.deployed.get("activations?name=upload-pipeline&docs=true&limit=200")
+        listed = self.deployed.get("activations?name=dl/upload-pipeline&docs=true&limit=200")
         ours = []
         for record in listed:
             inner = [self.deployed.get(f"activations/{activation}") for activation in record["logs"]]
@@ -64,7 +64,7 @@ def test_an_upload_and_nothing_else_trains_and_the_same_again_is_one_run(deploye
 def test_nothing_of_the_trigger_but_config_and_run_reaches_the_pipeline(deployed, uploads, trained):
     run = uploads.put("narrow", PARAMETERS | {"workers": 1, "epochs": 1, "rounds": 1})
     uploads.finish(run)
-    held = deployed.get("activations?name=on-upload&docs=true&limit=200")
+    held = deployed.get("activations?name=dl/on-upload&docs=true&limit=200")
     passed = [record["response"]["result"] for record in held if record["response"]["result"].get("run") == run]
     config = f"s3://{deployed.bucket.bucket}/datasets/narrow/train.json"
     assert passed == [{"config": config, "run": run, "uploaded": True}]

@@ -177,6 +177,8 @@ def test_logs_longer_than_the_limit_are_cut_and_say_so(host):
 def test_a_result_above_one_megabyte_is_an_application_error(host):
     put(host, "large", "def main(a): return {'x': 'y' * a['n']}")
     assert host.invoke("large", {"n": (1 << 20) - 10}).status_code == 200
+    first = host.invoke("large", {"n": (1 << 20) - 9}).json()["response"]["result"]["error"]
+    assert first.startswith("The action produced a response that exceeded the allowed length: 1048577 > 1048576 bytes.")
     answer = host.invoke("large", {"n": 1 << 20})
     length = len('{"x": "') + (1 << 20) + len('"}\n')
     response = answer.json()["response"]
