@@ -142,9 +142,9 @@ class Container:
             await asyncio.wait({self._exit}, timeout=5)
         if self._group is not None:
             await asyncio.to_thread(self._group.remove)
-        if self._listener is not None:
-            self._listener.close()
         await asyncio.to_thread(shutil.rmtree, self.folder, True)
+        if self._listener is not None:
+            self._listener.close()  # the last: the port is also its user's number
 
     async def _request(self, path: str, body: bytes, limit: int) -> Reply:
         url = f"http://127.0.0.1:{self._port}{path}"
