@@ -15,8 +15,9 @@ from common.run import Run
 
 ATTEMPTS = 4
 LONGEST_SECONDS = 350.0  # the longest wave: a trainer's 300 s and a join's slack
-MEMORY = "exhausted its memory"
-# The three faces of a killed container that OpenWhisk shows; each may have been lack of memory.
+MEMORY = ("exhausted its memory", "MemoryError: ")  # the platform's word, and the trainer's
+LOST = "the wave was lost: "  # where its conductor was killed, not its trainers
+# The other faces of a killed container that OpenWhisk shows; each may have been lack of memory.
 KILLED = ("exited unexpectedly", "command exited", "did not initialize")
 # What wave-map says of a wave that it did not start: composer's words, and those of the join around composer's.
 NOT_STARTED = ("Parallel combinator failed to invoke", "The wave could not begin")
@@ -91,7 +92,7 @@ def outcome(mine: Wave | None, items: Sequence[Any], lost: str | None) -> dict[i
     lanes = [piece.lane for piece in mine.slices]
     if lost is not None or len(items) != len(lanes):
         reason = None if throttled(lost) else lost or f"the wave returned {len(items)} of {len(lanes)} items"
-        return dict.fromkeys(lanes, reason)
+        return dict.fromkeys(lanes, f"{LOST}{reason}" if lacks_memory(reason) else reason)
     longest = mine.deadline - mine.issued >= LONGEST_SECONDS
     return {lane: failure(item, longest) for lane, item in zip(lanes, items, strict=True)}
 
@@ -118,6 +119,8 @@ def failure(item: Any, longest: bool) -> str | None:
     """Return why a trainer failed, from its item in the wave's result; None when a longer wave may do."""
     if not isinstance(item, dict):
         return f"the trainer returned {type(item).__name__}"
+    if item.get("used"):  # and it has ended
+        return None
     if too_slow(item):
         return "the slice ended before its first save step" if longest and not item.get("late") else None
     return str(item.get("failed") or item.get("error") or "its model state is not in the store")
@@ -147,13 +150,17 @@ def retried(wanted: Slice, before: Slice | None, reason: str | None, batch: int)
 
 
 def smaller(before: Slice, reason: str, batch: int) -> int | None:
-    """Return the micro-batch to try next: half for lack of memory, or for a second kill of the same slice."""
-    killed_twice = is_kill(reason) and before.reason is not None and is_kill(before.reason)
-    if MEMORY in reason or killed_twice:
+    """Return the micro-batch to try next: half where a container of the slice's own lacked memory, too.
+
+    The first lack says nothing of the slice, for the container held what it had done before.
+    """
+    if lacks_memory(reason) and lacks_memory(before.reason):
         return max(1, (before.micro or batch) // 2)
     return before.micro
 
 
-def is_kill(reason: str) -> bool:
-    """Return whether a trainer ended as a killed one does."""
-    return any(face in reason for face in KILLED)
+def lacks_memory(reason: str | None) -> bool:
+    """Return whether a trainer ended as one does that lacks memory; a wave's own end says nothing of its trainers."""
+    if reason is None or reason.startswith(LOST):
+        return False
+    return any(face in reason for face in (*MEMORY, *KILLED))

@@ -15,7 +15,7 @@ from typing import Any
 
 from common import ledger, processor, rounds, warm_up
 from common import run as keys
-from common.ledger import Wave
+from common.ledger import Slice, Wave
 from common.plan import Plan
 from common.run import Run
 
@@ -97,14 +97,22 @@ def gb_seconds(measured: Sequence[tuple[float, int]], small: float) -> float:
 
 def warnings(plan: Mapping[str, Any], split: Mapping[str, Any], waves: Sequence[Wave]) -> list[str]:
     """Return what a user should know: the plan's and the split's words, and where memory changed the arithmetic."""
-    halved = [piece.micro for wave in waves for piece in wave.slices if piece.micro]
     told = [*plan["warnings"], *split["warnings"]]
-    if halved:
+    pieces = [piece for wave in waves for piece in wave.slices]
+    if halved := [piece.micro for piece in pieces if piece.micro]:
         told.append(
-            f"memory was short: {len(halved)} slices trained in micro-batches of {min(halved)} or more examples; "
+            f"{shortage(pieces)}: {len(halved)} slices trained in micro-batches of {min(halved)} or more examples; "
             "with batch norm or dropout the weights are not those of whole batches"
         )
     return told
+
+
+def shortage(pieces: Sequence[Slice]) -> str:
+    """Return why slices became smaller: OpenWhisk does not always say that memory was it."""
+    reasons = [piece.reason for piece in pieces if piece.reason and ledger.lacks_memory(piece.reason)]
+    if any(word in reason for reason in reasons for word in ledger.MEMORY):
+        return "memory was short, in fresh containers too"
+    return f"trainers were killed twice at the same steps, maybe for lack of memory ({'; '.join(sorted(set(reasons)))})"
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

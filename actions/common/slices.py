@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common import rounds
+from common import ledger, rounds
 from common import run as keys
 from common.ledger import Slice, Wave
 from common.plan import Plan, schedule, schedule_numbers
@@ -96,6 +96,7 @@ def place(this: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
         "lane": piece.lane,
         "start": piece.start,
         "attempt": piece.attempt,
+        "fresh": ledger.lacks_memory(piece.reason),
         "deadline": wave.deadline,
         "learning_rate": plan["learning_rate"],
         "model_sha256": plan["model"]["sha256"],

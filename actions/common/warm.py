@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from common import state, transfer
 from common.errors import ModelError, TransferError
 from common.lane import MARGIN_SECONDS
-from common.memory import PeakMemory, give_back
+from common.memory import PeakMemory, give_back, private_bytes
 from common.model import Learner
+
+KEPT_BYTES = 64 << 20  # what TensorFlow may keep of pools and caches: 15 MB after one small model, 28 after six
 
 
 class Arrays:
@@ -68,6 +70,7 @@ class Learners:
         self._key: tuple[str, float | None] | None = None
         self._learner: Learner | None = None
         self._trained = False
+        self._new = private_bytes()  # before the first model
         self._batch: dict[str, Any] = {}  # which was measured
         self._measured: dict[str, float] = {}
 
@@ -102,6 +105,11 @@ class Learners:
             self._key = self._learner = None
             self._batch = {}
             give_back()
+
+    def as_new(self) -> bool:
+        """Give back what is held, and return whether this process then is as good as a new one, by its memory."""
+        self.forget()
+        return private_bytes() - self._new < KEPT_BYTES
 
     def prepare(self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any]) -> dict[str, float]:
         """Load a learner unless it is known, and take steps on zeros: one traces its graph, one is timed.

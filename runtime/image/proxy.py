@@ -78,6 +78,7 @@ class Container:
             raise RequestError(400, "command exited") from error
         finally:
             write_sentinels()
+        self.ended = bool(getattr(sys.modules["main__"], "ENDED", False))  # an action may make this answer its last
         constants: list[str] = []  # NaN and Infinity, which OpenWhisk cannot read
         if not isinstance(json.loads(body, parse_constant=constants.append), dict | list | None) or constants:
             raise RequestError(502, "The action did not return a dictionary or array.")

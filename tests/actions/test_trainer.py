@@ -209,6 +209,21 @@ def test_a_warm_container_keeps_the_learner_and_notices_another_shard(lanes):
     assert lanes.main(lanes.slice("warm-4", [10], learning_rate=0.5))["warm"] is False
 
 
+def test_a_fresh_start_forgets_the_learner_and_gives_the_same_bits(lanes):
+    lanes.main(lanes.slice("used", [10]))
+    answer = lanes.main(lanes.slice("fresh", [10], fresh=True))
+    assert answer["step"] == 10 and not answer["warm"]
+    assert state.digest(lanes.read("fresh", 10)[0]) == state.digest(lanes.read("used", 10)[0])
+
+
+def test_a_container_that_cannot_be_as_new_answers_so_and_ends(lanes, action):
+    main = action("trainer")
+    main(lanes.slice("ballast", [10]))
+    ballast = np.ones(80 << 20, np.uint8)  # what some library might keep
+    assert main(lanes.slice("heavy", [10], fresh=True)) == {"used": True, "run": "heavy", "lane": 0}
+    assert main.__wrapped__.__globals__["ENDED"] and ballast.any()
+
+
 def test_the_next_rounds_shard_is_fetched_meanwhile(lanes):
     urls = {name: lanes.get(f"trainer/1/{name}.npy") for name in ("x", "y")}
     lanes.main(lanes.slice("ahead", [10], next={"shard": "ahead/1", **urls}))

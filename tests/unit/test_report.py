@@ -10,6 +10,8 @@ from common import report
 from common.ledger import Slice, Wave
 
 GB = 1 << 30
+KILL = "The action did not produce a valid response and exited unexpectedly."
+MEMORY = "The action exhausted its memory and was aborted."
 
 
 def lane(number, loss, accuracy, examples, seconds, memory):
@@ -45,10 +47,15 @@ def test_cost():
 def test_warnings_name_short_memory():
     plan, split = {"warnings": ["one"]}, {"warnings": ["two"]}
     assert report.warnings(plan, split, [wave(0, [Slice(0, 0, 0)], 1.0)]) == ["one", "two"]
-    waves = [wave(0, [Slice(0, 0, 0, micro=16), Slice(0, 1, 0)], 1.0), wave(1, [Slice(0, 0, 0, micro=8)], 1.0)]
-    assert report.warnings(plan, split, waves)[2] == (
-        "memory was short: 2 slices trained in micro-batches of 8 or more examples; "
+    halved = [Slice(0, 0, 0, 2, None, KILL), Slice(0, 0, 0, 3, 16, KILL), Slice(0, 1, 0, 1, 8)]
+    end = "2 slices trained in micro-batches of 8 or more examples; " + (
         "with batch norm or dropout the weights are not those of whole batches"
+    )
+    killed = f"trainers were killed twice at the same steps, maybe for lack of memory ({KILL}): {end}"
+    assert report.warnings(plan, split, [wave(0, halved, 1.0)])[2] == killed
+    known = wave(1, [Slice(0, 0, 0, 4, 8, MEMORY)], 1.0)
+    assert report.warnings(plan, split, [wave(0, halved, 1.0), known])[2] == (
+        f"memory was short, in fresh containers too: {end.replace('2 slices', '3 slices')}"
     )
 
 
