@@ -7,7 +7,7 @@ import pytest
 
 from common import beat, lease, ledger, progress, warm_up
 from common import run as keys
-from common.errors import LONGEST, ParameterError, RunError
+from common.errors import LONGEST, DlError, ParameterError, RunError
 from common.ledger import Slice, Wave
 from common.run import Run
 from common.store import Objects
@@ -81,7 +81,7 @@ def test_nobody_but_the_pipeline_writes_into_a_run(action, given, planned, what,
     this, said = planned()
     asked = {"s3": given["s3"], "run": this.name}
     before = this.sizes("")
-    with pytest.raises(ParameterError, match="^token: got another one than the run's"):
+    with pytest.raises(DlError, match="^ParameterError: token: got another one than the run's"):
         action("status")({**asked, **what, "token": token})
     assert this.sizes("") == before
     action("status")({**asked, **what, "token": said["token"]})

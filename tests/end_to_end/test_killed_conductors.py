@@ -63,7 +63,9 @@ class Steps:
     def __init__(self, folder):
         self.folder = folder
         folder.chmod(0o777)  # containers are users of their own where they may be
-        self.localwhisk = services.start_localwhisk(folder / "localwhisk", services.free_port(), flags(folder))
+        self.localwhisk = services.start_localwhisk(
+            folder / "localwhisk", services.free_port(), [*flags(folder), "--user-memory", "4096"]
+        )
         properties = read_env(folder / "localwhisk" / "wskprops")
         self.address = f"{properties['APIHOST']}/api/v1/namespaces/_"
         self.session = requests.Session()
