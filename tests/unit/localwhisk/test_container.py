@@ -12,7 +12,7 @@ from localwhisk.processes import started
 def assert_ended(process, ended):
     """Hold a process to having been killed, or not; it is gone afterwards."""
     try:
-        assert process.wait(0.5) == -9
+        assert process.wait(20 if ended else 0.2) == -9
         assert ended
     except subprocess.TimeoutExpired:
         assert not ended
