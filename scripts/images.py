@@ -14,6 +14,7 @@ from services import ROOT, write_private
 FOLDER = ROOT / "runtime" / "image"
 PYTHON_IMAGE = "openwhisk-dl/dl-python:0.1.0"
 TENSORFLOW_IMAGE = "openwhisk-dl/dl-tensorflow:0.1.0"
+STOCK = ".venv-stock"  # what OpenWhisk's own Python image holds
 STANDS_FOR = {PYTHON_IMAGE: ("dl-python", ".venv-dl"), TENSORFLOW_IMAGE: ("dl-tensorflow", ".venv-tensorflow")}
 
 
@@ -33,7 +34,7 @@ def flags(folder: Path) -> list[str]:
     """Say which virtual environment stands for which image; what its environment holds is written into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     known = environments()
-    pairs = [f"{image}={ROOT / '.venv-dl'}" for image in foreign()]
+    pairs = [f"{image}={ROOT / STOCK}" for image in stock_images()]
     for image, (stage, virtual) in STANDS_FOR.items():
         pairs.append(f"{image}={ROOT / virtual},{write(folder / f'{stage}.env', known[stage])}")
     return [word for pair in pairs for word in ("--image", pair)]
@@ -45,8 +46,8 @@ def write(path: Path, environment: Mapping[str, str]) -> Path:
     return path
 
 
-def foreign() -> list[str]:
-    """Return the names of the Python images in runtimes.json that are not ours, with their tag and without."""
+def stock_images() -> list[str]:
+    """Return the names of OpenWhisk's own Python images in runtimes.json, with their tag and without."""
     runtimes = json.loads((FOLDER / "runtimes.json").read_text())["runtimes"]
     named = [entry["image"] for entry in runtimes["python"]]
     names = {f"{image['prefix']}/{image['name']}:{image['tag']}" for image in named} - STANDS_FOR.keys()

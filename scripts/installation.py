@@ -10,8 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steps import FailedError, Steps, say, together
@@ -67,6 +68,28 @@ def virtual_environment(folder: str, requirements: str) -> Part:
     return Part(folder, (requirements,), f"{folder}/bin/python", make)
 
 
+def stock_environment() -> Part:
+    """Make what OpenWhisk's own Python image holds; one package is source alone, and built where that can be."""
+    folder = ROOT / "runtime" / "image" / "stock-python"
+    listed = virtual_environment(".venv-stock", str(folder.relative_to(ROOT) / "requirements.txt"))
+
+    def make(steps: Steps) -> None:
+        listed.make(steps)
+        if can_compile():
+            pip = (ROOT / listed.name / "bin" / "python", "-m", "pip", "install", *QUIETLY)
+            steps.run(*pip, "--require-hashes", "--no-deps", "--no-build-isolation", "-r", "source.txt", cwd=folder)
+        else:
+            say(f"{listed.name}: netifaces is left out, for it needs a C compiler and Python's headers")
+
+    return replace(listed, locks=(*listed.locks, f"{folder.relative_to(ROOT)}/source.txt"), make=make)
+
+
+def can_compile() -> bool:
+    """Tell whether extensions in C can be built for this Python."""
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return headers.exists() and shutil.which("cc") is not None
+
+
 def node_packages(folder: str) -> Part:
     """Install what a package-lock.json pins."""
 
@@ -92,6 +115,7 @@ PARTS = (  # what takes longest first
     virtual_environment(".venv", "requirements.txt"),
     virtual_environment(".venv-tensorflow", "runtime/image/dl-tensorflow/requirements.txt"),
     virtual_environment(".venv-dl", "runtime/image/dl-python/requirements.txt"),
+    stock_environment(),
     go_tool("wskdeploy", "github.com/apache/openwhisk-wskdeploy", "Version=1.2.0-16acc805"),
     go_tool("wsk", "github.com/sciabarracom/openwhisk-cli", "CLI_BUILD_TIME=1.2.1"),
     node_packages("compositions"),

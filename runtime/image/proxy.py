@@ -23,6 +23,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+NO_BINARY = "The action failed to generate or locate a binary. See logs for details."
 SENTINEL = b"XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n"
 
 
@@ -107,13 +108,15 @@ def unpack(code: str, binary: bool, folder: Path) -> None:
         compile(entry.read_bytes(), str(entry), "exec")
     except (SyntaxError, ValueError, zipfile.BadZipFile) as error:
         print(error.msg if isinstance(error, SyntaxError) else error, file=sys.stderr)
-        raise RequestError(502, "The action failed to generate or locate a binary. See logs for details.") from error
+        raise RequestError(502, NO_BINARY) from error
 
 
 def load(folder: Path, name: str) -> Callable[[Any], Any]:
     """Import the entry and find its main function."""
     os.chdir(folder)
     sys.path.insert(0, str(folder))
+    if (folder / "virtualenv").is_dir():
+        activate(folder / "virtualenv")
     sys.modules.pop("main__", None)  # left by an earlier /init that failed
     try:
         module = importlib.import_module("main__")
@@ -125,6 +128,19 @@ def load(folder: Path, name: str) -> Callable[[Any], Any]:
         print("Command exited abruptly during initialization.", file=sys.stderr)
         raise RequestError(502, "Cannot start action. Check logs for details.") from error
     return main
+
+
+def activate(environment: Path) -> None:
+    """Put the packages of the zip's own virtual environment before all others, as the stock launcher does."""
+    programs = [environment / folder / "activate_this.py" for folder in ("bin", "Scripts")]
+    program = next((path for path in programs if path.exists()), None)
+    try:
+        if program is None:
+            raise FileNotFoundError("Invalid virtualenv. Zip file does not include 'activate_this.py'.")
+        exec(compile(program.read_bytes(), program, "exec"), {"__file__": str(program)})
+    except Exception as error:
+        print(error if program is None else traceback.format_exc(limit=0), file=sys.stderr)
+        raise RequestError(502, NO_BINARY) from error
 
 
 def call(main: Callable[[Any], Any], value: Any) -> Any:

@@ -12,6 +12,7 @@ from installation import ROOT, MissingError, Part
 from steps import FailedError
 
 LOCKS = ["requirements.txt", "runtime/image/dl-python/requirements.txt", "runtime/image/dl-tensorflow/requirements.txt"]
+STOCK_LOCKS = ["runtime/image/stock-python/requirements.txt", "runtime/image/stock-python/source.txt"]
 NODE_LOCKS = ["compositions/package-lock.json", "runtime/localwhisk/node/package-lock.json"]
 
 
@@ -19,7 +20,7 @@ def pins(lock):
     return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", LOCKS + STOCK_LOCKS)
 def test_every_package_is_pinned_with_hashes_and_without_a_place(lock):
     text = (ROOT / lock).read_text()
     requirements = re.sub(r"\s*#.*", "", text).replace("\\\n", " ").split("\n")
