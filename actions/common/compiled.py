@@ -35,13 +35,14 @@ class Compiled:
     """The loss, in Keras' own spelling, and what the metrics are.
 
     `any_class`: labels of one number are left out, which may be any. `accuracy`: some metric is called one. `means`:
-    all metrics are means over examples, each by a name of its own.
+    all metrics are means over examples, each by a name of its own. `rates`: the schedule of the learning rate, if any.
     """
 
     loss: str
     any_class: bool
     accuracy: bool
     means: bool
+    rates: str | None
 
 
 def read(config: Any, outputs: list[str] | None) -> Compiled:
@@ -61,7 +62,18 @@ def read(config: Any, outputs: list[str] | None) -> Compiled:
     kinds = {canonical("metric", metric) for metric in metrics + weighted}
     names = [name_of(metric) for metric in metrics + weighted]
     means = not weighted and kinds <= set(MEAN_NAMES.values()) and len({"loss", *names}) == len(names) + 1
-    return Compiled(loss, any_class(losses[0]), any(is_accuracy(name) for name in names), means)
+    return Compiled(
+        loss, any_class(losses[0]), any(is_accuracy(name) for name in names), means, schedule(held["optimizer"])
+    )
+
+
+def schedule(optimizer: Any) -> str | None:
+    """Return the name of an optimizer's learning-rate schedule, None where its rate is a number."""
+    settings = mapping(mapping(optimizer).get("config"))
+    if inner := settings.get("inner_optimizer"):  # of a LossScaleOptimizer
+        return schedule(inner)
+    rate = settings.get("learning_rate")
+    return called(rate) if isinstance(rate, dict) else None
 
 
 def check_outputs(loss: Any, outputs: list[str] | None) -> None:

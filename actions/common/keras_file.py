@@ -31,7 +31,7 @@ class KerasFile:
     """What a model takes and gives: input shape without the batch, units of the last Dense, loss, accuracy or not.
 
     `means` says that all its metrics are means over examples, `label_shape` what the last Dense gives without batch and
-    units: `()` for one label an example, `(steps,)` for one a step.
+    units: `()` for one label an example, `(steps,)` for one a step, `rates` the schedule of its learning rate, if any.
     """
 
     input_shape: Shape | None
@@ -40,6 +40,7 @@ class KerasFile:
     accuracy: bool = False
     means: bool = False
     label_shape: Shape | None = None
+    rates: str | None = None
 
     def for_labels(self, shape: tuple[int, ...]) -> "KerasFile":
         """Return the file with the loss that `crossentropy` stands for, by the shape of labels without the batch."""
@@ -149,7 +150,7 @@ def describe(config: Any) -> KerasFile:
     last = last_dense(held, set(outputs.values()))
     units = mapping(last.get("config")).get("units")
     classes = units if isinstance(units, int) and not found.any_class else None
-    return KerasFile(shape, classes, found.loss, found.accuracy, found.means, label_shape(last))
+    return KerasFile(shape, classes, found.loss, found.accuracy, found.means, label_shape(last), found.rates)
 
 
 def refuse_stateful(config: Config) -> None:

@@ -99,8 +99,18 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         "token": secrets.token_hex(16),  # by which the pipeline writes into the run's state; told to nobody else
         "warnings": warnings(dataset, given, test),
     }
-    schedule(plan)  # refuses more rounds a pass than there are batches
+    plan["warnings"] += fewer_steps(plan, keras.rates)  # its schedule refuses more rounds a pass than there are batches
     return plan
+
+
+def fewer_steps(plan: Plan, rates: str | None) -> list[str]:
+    """Return a warning where a learning-rate schedule counts on other steps than a lane's."""
+    steps, full = schedule(plan), plan["parameters"]
+    lane = sum(steps.steps(round_, 0) for round_ in range(plan["rounds"]))
+    alone = plan["epochs"] * -(-sum(plan["counts"]) // full["batch_size"])
+    if rates is None or plan["learning_rate"] is not None or lane == alone:
+        return []
+    return [f"{rates} goes by a lane's own steps, {lane} of batch {plan['batch']}, where one worker makes {alone}"]
 
 
 def asked(given: dict[str, Any]) -> dict[str, Any]:

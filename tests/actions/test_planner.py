@@ -34,6 +34,25 @@ def test_the_plan_holds_every_number(action, given, s3):
     assert held == keras_file()
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_schedule_that_counts_on_other_steps_than_a_lanes_is_named(action, given, s3, put, wrapped):
+    rates = {"module": "keras.optimizers.schedules", "class_name": "CosineDecay", "config": {"decay_steps": 7}}
+    adam = {"module": "keras.optimizers", "class_name": "Adam", "config": {"learning_rate": rates}}
+    scaled = {"module": "keras.optimizers", "class_name": "LossScaleOptimizer", "config": {"inner_optimizer": adam}}
+    compiled = {"optimizer": scaled if wrapped else adam, "loss": "sparse_categorical_crossentropy"}
+    model = put(f"schedule-{wrapped}.keras", keras_file(compile_config=compiled))
+    for workers, rate, told in ((4, None, True), (1, None, False), (4, 0.1, False)):
+        parameters = {
+            **given,
+            "model": model,
+            "workers": workers,
+            "run": f"rates-{wrapped}-{workers}-{bool(rate)}".lower(),
+        }
+        found = plan(s3, action("planner")({**parameters, **({"learning_rate": rate} if rate else {})})["run"])
+        words = "CosineDecay goes by a lane's own steps, 14 of batch 8, where one worker makes 26"
+        assert found["warnings"] == [words] * told
+
+
 def test_parity_is_in_the_plan_asked_and_trained(action, given, s3):
     found = plan(s3, action("planner")({**given, "epochs": 3, "parity": True, "optimizer_state": "reset"})["run"])
     asked = {name: found["parameters"][name] for name in ("epochs", "parity", "rounds", "outer_momentum")}
