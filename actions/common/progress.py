@@ -99,7 +99,12 @@ def failed_attempts(this: Run, waves: int) -> list[dict[str, Any]]:
 
 
 def begin(this: Run, invocation: dict[str, Any]) -> None:
-    """Note that a pipeline drives the run from now on; marks that are older than its invocation hold no more."""
+    """Note that a pipeline drives the run from now on; marks that are older than its invocation hold no more.
+
+    A run that is done is not driven: its result is given again.
+    """
+    if this.find_json(keys.REPORT):
+        return
     for key in (keys.CANCEL, keys.COLD):
         mark = this.find_json(key)
         if mark and mark["time"] < invocation["time"]:

@@ -151,6 +151,9 @@ def test_a_run_that_is_over_is_not_abandoned(planned):
     assert progress.standing(this, later)["phase"] == "failed"
     this.create_json(keys.REPORT, {"run": this.name})
     assert progress.standing(this, later)["phase"] == "done"
+    before = this.sizes("")
+    planned()  # its result is asked for again
+    assert this.sizes("") == before
 
 
 def test_an_action_beats_while_it_works(planned, monkeypatch):
