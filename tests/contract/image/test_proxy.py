@@ -115,9 +115,8 @@ def test_an_action_may_end_its_container(kind: str, initialized: Start) -> None:
 def test_an_action_may_make_an_answer_its_last(initialized: Start) -> None:
     container = initialized("python", "ENDED = False\ndef main(a):\n  global ENDED\n  ENDED = a['last']\n  return a")
     assert container.post("/run", {"value": {"last": False}}).body == {"last": False}
-    assert container.running()
     assert container.post("/run", {"value": {"last": True}}).body == {"last": True}
-    assert (container.outputs(), container.running()) == ((SENTINEL * 2, SENTINEL * 2), False)
+    assert (container.ends(), container.outputs()) == (True, (SENTINEL * 2, SENTINEL * 2))
 
 
 def test_sigterm_ends_the_container_at_once(initialized: Start) -> None:
