@@ -15,7 +15,7 @@ module.exports = composer.let({ run: null, driver: null, wave: null, pending: tr
           patient('reducer', 3),
           p => { pending = p.pending; wave = p.wave; turn += 1 },
           composer.if(p => p.value.length > 0,
-            composer.try('/_/dl/wave', p => ({ lost: p.error })),
+            composer.try('/_/dl/wave', p => ({ lost: String(p.error).slice(0, 2000) })),
             () => ({ value: [] }))),
         () => pending && turn < 20),
       p => ({ run, pending, wave, items: p.value, lost: p.lost })),
