@@ -26,7 +26,7 @@ module.exports = composer.let({ run: null, token: null, failure: null },
         const text = String(p.error).replace(/\.?$/, '')
         failure = /^(Parameter|Dataset|Model|Run|Access)Error: /.test(text)
           ? p.error.replace(/^\w+: /, '')
-          : `${text}; invoke dl-pipeline again with the same parameters to go on`
+          : `${text}; invoke dl-pipeline again with ${run === null ? 'the same parameters' : `run ${run}`} to go on`
         return {}
       },
       composer.if(() => run !== null,

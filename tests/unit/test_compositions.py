@@ -84,11 +84,12 @@ def test_a_failure_is_recorded_and_ends_the_pipeline_in_one_sentence(conduct):
     assert found["pauses"] == []
 
 
-def test_a_failure_that_may_pass_says_what_to_do(conduct):
-    found = conduct("dl-pipeline", {}, run=[{"run": None, "token": None, "failed": DIED["error"]}])
-    advice = "; invoke dl-pipeline again with the same parameters to go on"
-    assert found["result"] == {"error": DIED["error"].rstrip(".") + advice}
-    assert named(found, "status") == []
+@pytest.mark.parametrize(("run", "again"), [(None, "the same parameters"), ("r", "run r")])
+def test_a_failure_that_may_pass_says_what_to_do(conduct, run, again):
+    found = conduct("dl-pipeline", {}, run=[{"run": run, "token": "t", "failed": DIED["error"]}], status=[{}])
+    said = f"{DIED['error'].rstrip('.')}; invoke dl-pipeline again with {again} to go on"
+    assert found["result"] == {"error": said}
+    assert [row["failure"] for row in named(found, "status")] == ([said] if run else [])
 
 
 def test_a_pipeline_whose_steps_die_again_and_again_says_so(conduct):
