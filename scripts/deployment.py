@@ -3,16 +3,20 @@
 The env file is the local platform's, or one written by hand for an OpenWhisk, S3 and Redis of one's own (DL_ENV).
 """
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 
 import click
 
+import images
 import zips
 from local_platform import DEFAULT_STATE, read_env
 from services import ROOT, write_private
@@ -20,6 +24,7 @@ from services import ROOT, write_private
 MANIFEST = ROOT / "manifest.yaml"
 KINDS_MANIFEST = ROOT / "manifest.kinds.yaml"  # beside the other, because its paths are relative to it
 KINDS = {"DL_PYTHON_IMAGE": "python:3.11-dl", "DL_TENSORFLOW_IMAGE": "python:3.11-tensorflow"}
+RUNTIMES = ROOT / ".local" / "runtimes.json"  # for the operator of the OpenWhisk
 BIN = ROOT / ".local" / "bin"
 OPTIONAL = {"DL_READS"}  # may be unset: an empty string
 
@@ -33,6 +38,8 @@ def deploy(environment: Mapping[str, str], kinds: bool) -> str:
     zips.build_all()
     manifest = write_kinds_manifest() if kinds else MANIFEST
     check_set(environment, manifest)
+    write_runtimes(environment)
+    check_kinds(environment, manifest)
     return wskdeploy(environment, "-m", str(manifest))
 
 
@@ -51,6 +58,34 @@ def write_kinds_manifest() -> Path:
     new = KINDS_MANIFEST.with_name(f"{KINDS_MANIFEST.name}.{os.getpid()}")
     new.write_text(f"# made by scripts/deploy --kinds from {MANIFEST.name}; changes are lost\n{text}")
     return new.replace(KINDS_MANIFEST)
+
+
+def write_runtimes(environment: Mapping[str, str]) -> None:
+    """Write the kinds as OpenWhisk's runtimes.json has them, with the images that the env file names."""
+    manifest = json.loads((images.FOLDER / "runtimes.json").read_text())
+    named = {kind: environment[variable] for variable, kind in KINDS.items() if environment.get(variable)}
+    for entry in manifest["runtimes"]["python"]:
+        if entry["kind"] in named:
+            entry["image"] = images.parts(named[entry["kind"]])
+    RUNTIMES.parent.mkdir(parents=True, exist_ok=True)
+    RUNTIMES.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def check_kinds(environment: Mapping[str, str], manifest: Path) -> None:
+    """Refuse an OpenWhisk that does not answer, or lacks a kind: wskdeploy would speak of an invalid manifest."""
+    host = environment["APIHOST"]
+    try:
+        with urllib.request.urlopen(host if "://" in host else f"https://{host}", timeout=30) as answer:
+            families = json.load(answer)["runtimes"]
+    except (OSError, HTTPException, ValueError, KeyError) as error:
+        raise DeployError(f"APIHOST: got {error}, expected an OpenWhisk that lists its kinds") from error
+    named = set(re.findall(r"runtime: (\S+)", manifest.read_text()))
+    missing = named - {entry["kind"] for family in families.values() for entry in family}
+    if missing:
+        raise DeployError(
+            f"kinds: the OpenWhisk lacks {', '.join(sorted(missing))}; put their entries of {RUNTIMES} into its "
+            "runtimes.json, pull their images on every invoker and start it anew"
+        )
 
 
 def check_set(environment: Mapping[str, str], manifest: Path) -> None:
@@ -102,6 +137,7 @@ def main(kinds: bool, remove: bool) -> None:
         environment = load_environment()
         if kinds and not remove:
             print(f"deploying {KINDS_MANIFEST.name}: {MANIFEST.name} with kinds in place of images")
+            print(f"the OpenWhisk has to list the kinds of {RUNTIMES}")
         said = undeploy(environment) if remove else deploy(environment, kinds)
     except (DeployError, zips.PackageError) as error:
         sys.exit(f"scripts/deploy: {error}")

@@ -1,6 +1,6 @@
 """The action images without Docker: their environments as the Dockerfile says them, and what stands for each here.
 
-Used by local_platform and the benchmarks. The Dockerfile is the one place that says what a container's environment is.
+Used by local_platform, deployment and the benchmarks. Only the Dockerfile says what a container's environment is.
 """
 
 import json
@@ -44,6 +44,16 @@ def write(path: Path, environment: Mapping[str, str]) -> Path:
     """Write an environment as `docker run --env-file` reads it."""
     write_private(path, "".join(f"{name}={value}\n" for name, value in environment.items()))
     return path
+
+
+def parts(image: str) -> dict[str, str]:
+    """Take an image's name apart as OpenWhisk's runtimes.json has it: registry, prefix, name and tag."""
+    place, _, last = image.rpartition("/")
+    first, _, rest = place.partition("/")
+    far = bool(re.search(r"[.:]|^localhost$", first))
+    name, _, tag = last.partition(":")
+    found = {"registry": first if far else "", "prefix": rest if far else place, "name": name, "tag": tag}
+    return {part: text for part, text in found.items() if text}
 
 
 def stock_images() -> list[str]:

@@ -120,7 +120,7 @@ def _read(path: Path) -> dict[str, Kind]:
 
 def _kind(family: str, entry: dict[str, Any], alone: bool) -> Kind:
     image = entry["image"]
-    name = "/".join(part for part in (image.get("prefix"), image["name"]) if part)
+    name = "/".join(part for part in (image.get("registry"), image.get("prefix"), image["name"]) if part)
     cells = [
         StemCell(_megabytes(cell["memory"]), int(cell.get("initialCount", cell.get("count", 0))))
         for cell in entry.get("stemCells", [])

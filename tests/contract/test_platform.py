@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -165,12 +166,60 @@ def test_unset_values_are_refused(up):
         deployment.deploy(environment, kinds=False)
 
 
-def test_an_openwhisk_that_does_not_answer_is_refused(up, tmp_path):
-    nowhere = tmp_path / "wskprops"
-    nowhere.write_text(f"APIHOST=http://127.0.0.1:{services.free_port()}\nAUTH=a:b\n")
-    environment = up.environment() | {"WSK_CONFIG_FILE": str(nowhere)}
-    with pytest.raises(DeployError, match=r"^/whisk.system/utils/echo: got '.*connection refused', expected"):
+def test_an_openwhisk_that_does_not_answer_is_refused(up):
+    environment = up.environment() | {"APIHOST": f"http://127.0.0.1:{services.free_port()}"}
+    with pytest.raises(DeployError, match=r"^APIHOST: got .*Connection refused.*, expected an OpenWhisk that lists"):
         deployment.deploy(environment, kinds=False)
+
+
+@pytest.fixture
+def listing(launch, tmp_path):
+    """Give the address of a localwhisk that lists the kinds of a manifest."""
+    hosts = []
+
+    def start(runtimes):
+        hosts.append(launch(tmp_path / f"host-{len(hosts)}", "--runtimes", str(runtimes), "--user-memory", "512"))
+        return hosts[-1].client.address
+
+    yield start
+    for host in hosts:
+        host.stop()
+
+
+def test_an_openwhisk_without_our_kinds_is_refused_and_told_which(up, listing, write_runtimes, tmp_path, monkeypatch):
+    monkeypatch.setattr(deployment, "RUNTIMES", tmp_path / "ours.json")
+    own = {"DL_PYTHON_IMAGE": "registry.example/dl-python:1", "DL_TENSORFLOW_IMAGE": "team/dl-tensorflow:2"}
+    environment = up.environment() | own | {"APIHOST": listing(write_runtimes(tmp_path / "theirs.json"))}
+    with pytest.raises(DeployError, match=r"^kinds: the OpenWhisk lacks python:3.11-dl, python:3.11-tensorflow; put"):
+        deployment.deploy(environment, kinds=True)
+    environment["APIHOST"] = listing(deployment.RUNTIMES)
+    with urllib.request.urlopen(environment["APIHOST"]) as answer:
+        assert {kind["kind"]: kind["image"] for kind in json.load(answer)["runtimes"]["python"]} == {
+            "python:3.11": "openwhisk/action-python-v3.11:nightly",
+            "python:3.11-dl": "registry.example/dl-python:1",
+            "python:3.11-tensorflow": "team/dl-tensorflow:2",
+        }
+    deployment.check_kinds(environment, deployment.KINDS_MANIFEST)
+
+
+def test_files_go_into_the_bucket_and_out_of_it(up, tmp_path):
+    def bucket(*words, **changes):
+        command = [sys.executable, ROOT / "scripts" / "bucket_files.py", *words]
+        environment = {**os.environ, "DL_ENV": str(up.env_file), **changes}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    (tmp_path / "x.npz").write_bytes(b"1234")
+    assert bucket("put", "x.npz").stdout == "s3://openwhisk-dl/data/x.npz\n"
+    assert bucket("put", "x.npz", "data/y.npz").stdout == "s3://openwhisk-dl/data/y.npz\n"
+    assert bucket("list", "data/").stdout.split() == ["4", "data/x.npz", "4", "data/y.npz"]
+    assert bucket("get", "s3://openwhisk-dl/data/y.npz").stdout == "y.npz\n"
+    assert (tmp_path / "y.npz").read_bytes() == b"1234"
+    missing = bucket("get", "data/none")
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+    assert missing.stderr.startswith("scripts/bucket: ")
+    (tmp_path / "env").write_text("S3_BUCKET=b\n")
+    said = "not set: S3_ENDPOINT, S3_REGION, S3_ACCESS_KEY, S3_SECRET_KEY; set them in the env file that DL_ENV names"
+    assert bucket("list", DL_ENV=str(tmp_path / "env")).stderr == f"scripts/bucket: {said}\n"
 
 
 def kill_localwhisk(platform):
@@ -180,6 +229,8 @@ def kill_localwhisk(platform):
 
 
 def without_time(text):
-    """Return `wsk action get` without the time of its last update."""
+    """Return `wsk action get` without the time of its last update, and without the order of what wskdeploy shuffles."""
     entity = json.loads(text[text.index("{") :])
-    return {name: value for name, value in entity.items() if name != "updated"}
+    shuffled = ("parameters", "annotations")
+    pairs = {name: {pair["key"]: pair["value"] for pair in entity.get(name, [])} for name in shuffled}
+    return {name: value for name, value in {**entity, **pairs}.items() if name != "updated"}

@@ -13,7 +13,9 @@ MANIFEST = {"runtimes": {"python": [
     {"kind": "python:3.11-x", "image": {"name": "x"}, "stemCells": [
         {"initialCount": 2, "memory": "256 MB", "reactive": {"minCount": 1}}, {"count": 1, "memory": "1 GB"},
     ]},
-], "nodejs": [{"kind": "nodejs:20", "image": {"prefix": "o", "name": "n", "tag": "20"}}]}}  # fmt: skip
+], "nodejs": [
+    {"kind": "nodejs:20", "image": {"registry": "r:5000", "prefix": "o", "name": "n", "tag": "20"}},
+]}}  # fmt: skip
 
 
 @pytest.fixture
@@ -25,10 +27,10 @@ def kinds(tmp_path):
 
 
 def test_a_manifest(kinds):
-    assert [kind.image for kind in kinds.by_name.values()] == ["o/p:1", "x", "o/n:20"]
+    assert [kind.image for kind in kinds.by_name.values()] == ["o/p:1", "x", "r:5000/o/n:20"]
     assert kinds.by_name["python:3.11-x"].stem_cells == (StemCell(256, 2), StemCell(1024, 1))
     assert kinds.families()["nodejs"] == [{
-        "kind": "nodejs:20", "image": "o/n:20", "default": True, "deprecated": False, "attached": False,
+        "kind": "nodejs:20", "image": "r:5000/o/n:20", "default": True, "deprecated": False, "attached": False,
         "requireMain": False,
     }]  # fmt: skip
 
