@@ -68,7 +68,8 @@ class Lanes:
         """Return the run's plan, as far as the reducer reads it."""
         numbers = {"workers": workers, "epochs": 3, "rounds": 3, "batch": BATCH, "seed": 0}
         chosen = {"learning_rate": None, "outer_momentum": momentum, "weighting": "examples"}
-        other = {"run": self.run, "optimizer_state": "average", "model": {"sha256": "-"}}
+        data = {"train": {"x": {"shape": [EXAMPLES * workers, self._rows]}}}
+        other = {"run": self.run, "dataset": data, "optimizer_state": "average", "model": {"sha256": "-"}}
         return {**other, **numbers, **chosen, "counts": [EXAMPLES] * workers}
 
     def upload(self, workers: int) -> None:

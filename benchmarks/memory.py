@@ -13,10 +13,10 @@ import io
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +38,7 @@ from services import ROOT, Bucket
 MEMORY = Path(__file__).parent / "memory.md"
 EXAMPLES, SHAPE, CLASSES = 256, (16, 16, 3), 4
 NO_PLATFORM = "http://127.0.0.1:9"  # no limits but the stock ones
-READY_SECONDS, TURN_SECONDS = 300, 300
+TURN_SECONDS = 300
 SETTLED = 5  # runs after which growth is counted: libraries make their pools and caches in the first ones
 MB = 1 << 20
 ABOUT = """\
@@ -55,12 +55,15 @@ class Trainer:
     """One container of the trainer, warm from its first run on."""
 
     def __init__(self, folder: Path) -> None:
-        self._port = services.free_port()
         environment = {**images.environments()["dl-tensorflow"], "PATH": os.environ["PATH"], "HOME": str(folder)}
-        environment |= {"TMPDIR": str(folder), "OW_HOST": services.HOST, "OW_PORT": str(self._port)}
         command = [str(ROOT / ".venv-tensorflow/bin/python"), str(ROOT / "runtime/image/proxy.py")]
-        with (folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        with socket.create_server((services.HOST, 0)) as listener, (folder / "log").open("wb") as log:
+            self._port = listener.getsockname()[1]
+            environment |= {"TMPDIR": str(folder), "OW_SOCKET": str(listener.fileno())}
+            handed = (listener.fileno(),)
+            self._process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=log, pass_fds=handed
+            )
 
     def __enter__(self) -> "Trainer":
         return self
@@ -70,17 +73,8 @@ class Trainer:
         self._process.wait()
 
     def start(self, archive: bytes) -> None:
-        """Give the container its code, once it listens."""
-        end = time.monotonic() + READY_SECONDS
-        value = {"code": base64.b64encode(archive).decode(), "binary": True, "main": "main"}
-        while True:
-            try:
-                self._post("/init", value)
-                return
-            except ConnectionRefusedError:
-                if time.monotonic() > end or self._process.poll() is not None:
-                    raise TrainerError(f"trainer: no answer within {READY_SECONDS} s, expected it to listen") from None
-                time.sleep(0.05)
+        """Give the container its code; it answers when its preloaded modules are there."""
+        self._post("/init", {"code": base64.b64encode(archive).decode(), "binary": True, "main": "main"})
 
     def run(self, value: dict[str, Any]) -> dict[str, Any]:
         """Do a slice and return its answer."""

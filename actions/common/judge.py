@@ -34,7 +34,8 @@ def judge(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[str,
 def trained(params: dict[str, Any], learners: Learners) -> Learner:
     """Return the learner with the last average as its weights, finished as Model.fit does it, its promises kept."""
     get = params["get"]
-    learner = learners.take(get["model"], params["model_sha256"], params["learning_rate"], initial=False)
+    which = (get["model"], params["model_sha256"], params["learning_rate"])
+    learner = learners.take(*which, initial=False, example=params.get("example"))
     learner.import_state(transfer.fetch_state(get["state"])[0])
     learner.finish()
     if params["averaged"]:

@@ -144,10 +144,7 @@ def describe(config: Any) -> KerasFile:
     sequential = held["class_name"] == "Sequential"
     outputs = ends(held, "output_layers")
     found = compiled.read(held.get("compile_config"), None if sequential else sorted(outputs))
-    shape = input_shape(held)
-    if shape is None and sequential:
-        raise ModelError("model: got a Sequential that was never built, expected keras.Input(shape) as its first layer")
-    last = last_dense(held, set(outputs.values()))
+    shape, last = input_shape(held), last_dense(held, set(outputs.values()))
     units = mapping(last.get("config")).get("units")
     classes = units if isinstance(units, int) and not found.any_class else None
     return KerasFile(shape, classes, found.loss, found.accuracy, found.means, label_shape(last), found.rates)

@@ -6,11 +6,10 @@ traced graph call takes many batches, so that small batches cost no more a sampl
 grow with the data.
 """
 
-import re
 import tempfile
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework import ops
 
-from common import variables
-from common.errors import ModelError
+from common import causes, loading, variables
+from common.errors import DlError, ModelError
 from common.schedule import EVALUATION_BATCH
 from common.state import Tensors
 
@@ -30,8 +29,12 @@ Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' 
 
 BLOCK_BYTES = 4 << 20  # gathered and handed to the graph at once
 ADVICE = "try a lower learning_rate"
-# how the lines of an error begin that tell of calls and not of causes
-CALLS = ("Exception encountered when calling", "Graph execution error", "Detected at node", "File ")
+# What Keras and TensorFlow raise where a model does not fit a batch, or needs an op that this processor lacks.
+UNFIT = (
+    *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, AssertionError, ArithmeticError),
+    *(tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError),
+    *(tf.errors.FailedPreconditionError, tf.errors.OutOfRangeError),
+)
 
 # The number of threads decides the order of additions, and so the bits; a lane has about one core anyway.
 tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -42,8 +45,8 @@ tf.config.experimental.enable_op_determinism()
 class Learner:
     """A compiled model of a `.keras` file: state in and out as named tensors, training, evaluation."""
 
-    def __init__(self, path: Path, learning_rate: float | None = None) -> None:
-        self.model = _load(path)
+    def __init__(self, path: Path, learning_rate: float | None = None, example: Sequence[int] | None = None) -> None:
+        self.model = loading.load(path, example)
         if learning_rate is not None:
             _set_learning_rate(self.model, learning_rate)
         self._variables = variables.named(self.model)
@@ -141,12 +144,10 @@ class Learner:
     def _run(self, kind: str, x: Array, y: Array, bounds: Array, micro: int | None) -> None:
         x, y = _as_keras(x), _as_keras(y)
         key = f"{kind} {x.dtype}{x.shape[1:]} {y.dtype}{y.shape[1:]}"
-        try:
+        with _told("a batch that"):
             if key not in self._graphs:
                 self._graphs[key] = _graph(self._step(kind), x, y)
             self._graphs[key](x, y, bounds, micro or 0)
-        except tf.errors.InvalidArgumentError as error:  # its message tells every call that led there
-            raise ModelError(f"model: got a batch that it cannot take: {_first_line(error)}") from error
 
     def _step(self, kind: str) -> Callable[..., None]:
         steps: dict[str, Callable[..., None]] = {
@@ -162,13 +163,10 @@ class Learner:
             return
         one, label = _as_keras(x[:1]), _as_keras(y[:1])
         seeds = [variable.numpy() for variable in self._seeds()]
-        try:
+        with _told(f"x {one.dtype}{one.shape[1:]} and y {label.dtype}{label.shape[1:]}, which"):
             predicted = self.model(one, training=False)
             self.model.compute_loss(one, label, predicted, training=False)
             self.model.compute_metrics(one, label, predicted)
-        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-            shapes = f"x {x.dtype}{x.shape[1:]} and y {y.dtype}{y.shape[1:]}"
-            raise ModelError(f"model: got {shapes}, which it cannot take: {_first_line(error)}") from error
         for variable, value in zip(
             self._seeds(), seeds, strict=True
         ):  # recurrent layers draw masks even where they drop nothing
@@ -185,24 +183,19 @@ class Learner:
         return {part.name: part for part in flat if isinstance(part, mean) and type(part).result is mean.result}
 
 
-def _load(path: Path) -> Any:
-    # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
-    keras.utils.clear_session()
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Let what Keras or TensorFlow raises be told in one sentence; ModelError where trying again cannot mend it."""
     try:
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file, warnings.catch_warnings():
-            # A model saved before its first step has no slots: they start at zero.
-            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            file.extractall(folder)  # from the file itself, Keras holds all weights in memory twice
-            model = keras.models.load_model(folder, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"model: Keras cannot load it: {_first_line(error)}") from error
-    if not getattr(model, "compiled", False) or model.optimizer is None:
-        raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(f"model: got {len(model.inputs)} inputs, {len(model.outputs)} outputs, expected one of each")
-    if not model.trainable_variables:
-        raise ModelError("model: got no trainable weights, expected at least one")
-    return model
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(causes.sentence(error)) from error
+    except UNFIT as error:
+        values = isinstance(error, tf.errors.OpError) and causes.of_values(error)
+        fault = causes.ValuesError if values else ModelError
+        raise fault(f"model: got {what} it cannot take: {causes.sentence(error)}") from error
+    except tf.errors.OpError as error:
+        raise DlError(f"TensorFlow failed: {causes.sentence(error)}") from error
 
 
 def _set_learning_rate(model: Any, rate: float) -> None:
@@ -285,10 +278,3 @@ def _accumulating_step(model: Any, x: Any, y: Any, micro: Any) -> None:
     start = tf.constant(0, tf.int64)
     _, sums = tf.while_loop(lambda start, _: start < size, body, (start, zeros), parallel_iterations=1)
     model.optimizer.apply_gradients(zip(sums, weights, strict=True))
-
-
-def _first_line(error: Exception) -> str:
-    """What Keras or TensorFlow says first of the cause: no colours, and not the calls that led there."""
-    text = re.sub(r"\x1b\[\d+m|\{\{function_node [^}]*\}\}", "", str(error))
-    lines = [line.strip() for line in text.splitlines()]
-    return next((line for line in lines if line and not line.startswith(CALLS)), type(error).__name__)

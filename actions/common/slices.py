@@ -96,6 +96,7 @@ def place(this: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
         "lane": piece.lane,
         "start": piece.start,
         "attempt": piece.attempt,
+        "example": plan["dataset"]["train"]["x"]["shape"][1:],
         "fresh": ledger.lacks_memory(piece.reason),
         "deadline": wave.deadline,
         "learning_rate": plan["learning_rate"],

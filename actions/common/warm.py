@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import state, transfer
+from common.causes import ValuesError
 from common.errors import ModelError, TransferError
 from common.lane import MARGIN_SECONDS
 from common.memory import PeakMemory, give_back, private_bytes
@@ -78,15 +79,20 @@ class Learners:
         """Return whether the learner is the one of this model and rate."""
         return self._key == (sha256, learning_rate)
 
-    def take(self, url: str, sha256: str, learning_rate: float | None, initial: bool) -> Learner:
-        """Return the learner of this model and rate to train it; with `initial`, in its file's own state."""
+    def take(
+        self, url: str, sha256: str, learning_rate: float | None, initial: bool, example: list[int] | None = None
+    ) -> Learner:
+        """Return the learner of this model and rate to train it; with `initial`, in its file's own state.
+
+        `example` is an example's shape, which a model needs that was saved before it was built.
+        """
         if self._learner is None or not self.knows(sha256, learning_rate) or (initial and self._trained):
-            self.load(url, sha256, learning_rate)
+            self.load(url, sha256, learning_rate, example)
         assert self._learner is not None
         self._trained = True
         return self._learner
 
-    def load(self, url: str, sha256: str, learning_rate: float | None) -> Learner:
+    def load(self, url: str, sha256: str, learning_rate: float | None, example: list[int] | None = None) -> Learner:
         """Load a learner, in its file's own state."""
         self.forget()  # before the next one takes memory
         with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +101,7 @@ class Learners:
             got = hashlib.sha256(path.read_bytes()).hexdigest()
             if got != sha256:
                 raise ModelError(f"model: got a file of sha256 {got}, expected {sha256} as in the plan")
-            self._learner = Learner(path, learning_rate)
+            self._learner = Learner(path, learning_rate, example)
         self._key, self._trained = (sha256, learning_rate), False
         return self._learner
 
@@ -118,18 +124,19 @@ class Learners:
         """
         if self.knows(sha256, learning_rate):
             return {"trace_seconds": 0.0} | (self._measured if self._batch == batch else {})
-        learner = self.load(url, sha256, learning_rate)
+        learner = self.load(url, sha256, learning_rate, batch["x"]["shape"][1:])
         x, y = (np.zeros(batch[name]["shape"], batch[name]["dtype"]) for name in ("x", "y"))
         with tempfile.TemporaryDirectory() as folder:
             initial = Path(folder) / "initial.safetensors"  # on the disk: memory holds one state, not two
             state.save(initial, learner.export_state(), {})
             times = [time.monotonic()]
-            for _ in range(2):
-                learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
-                times.append(time.monotonic())
+            with contextlib.suppress(ValuesError):  # no run need meet zeros
+                for _ in range(2):
+                    learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
+                    times.append(time.monotonic())
             learner.import_state(state.load(initial)[0])
-        self._batch, self._measured = batch, {"step_seconds": times[2] - times[1]}
-        return {"trace_seconds": times[1] - times[0], **self._measured}
+        self._batch, self._measured = batch, {"step_seconds": times[2] - times[1]} if len(times) == 3 else {}
+        return {"trace_seconds": (times[1:] or [time.monotonic()])[0] - times[0], **self._measured}
 
     def warm_up(self, params: dict[str, Any]) -> dict[str, Any]:
         """Do a slice of the warm-up, and say so in the store."""

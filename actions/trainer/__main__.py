@@ -71,7 +71,8 @@ def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:
 def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     """Return the learner in the slice's first state, and where that state stands."""
     get = params["get"]
-    learner = LEARNERS.take(get["model"], params["model_sha256"], params["learning_rate"], initial=not get["state"])
+    which = (get["model"], params["model_sha256"], params["learning_rate"])
+    learner = LEARNERS.take(*which, initial=not get["state"], example=params.get("example"))
     progress = Progress(learner.rules, params["round"], params["lane"], 0, decays=learner.decays)
     if get["state"]:
         tensors, metadata = transfer.fetch_state(get["state"])

@@ -18,6 +18,8 @@ from common.state import Progress
 from common.store import Location, Objects
 from common.warm import Arrays
 
+from .conftest import load
+
 RANDOM = np.random.default_rng(11)
 COUNTS = [150, 149]
 NUMBERS = {"workers": 2, "epochs": 2, "rounds": 2, "batch": 16, "seed": 4, "counts": COUNTS}
@@ -216,12 +218,11 @@ def test_a_fresh_start_forgets_the_learner_and_gives_the_same_bits(lanes):
     assert state.digest(lanes.read("fresh", 10)[0]) == state.digest(lanes.read("used", 10)[0])
 
 
-def test_a_container_that_cannot_be_as_new_answers_so_and_ends(lanes, action):
-    main = action("trainer")
-    main(lanes.slice("ballast", [10]))
+def test_a_container_that_cannot_be_as_new_answers_so_and_ends(lanes):
+    trainer = load("trainer")
     ballast = np.ones(80 << 20, np.uint8)  # what some library might keep
-    assert main(lanes.slice("heavy", [10], fresh=True)) == {"used": True, "run": "heavy", "lane": 0}
-    assert main.__wrapped__.__globals__["ENDED"] and ballast.any()
+    assert trainer.main(lanes.slice("heavy", [10], fresh=True)) == {"used": True, "run": "heavy", "lane": 0}
+    assert trainer.ENDED and ballast.any()
 
 
 def test_the_next_rounds_shard_is_fetched_meanwhile(lanes):

@@ -1,0 +1,69 @@
+"""A `.keras` file as a compiled model that takes batches of any length; used by the learner, imports TensorFlow."""
+
+import json
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from common.causes import sentence
+from common.errors import ModelError
+
+
+def load(path: Path, example: Sequence[int] | None) -> Any:
+    """Load a model; one that was never built is built for examples of this shape, always with the same weights."""
+    # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
+    keras.utils.clear_session()
+    try:
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file, warnings.catch_warnings():
+            # A model saved before its first step has no slots: they start at zero.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            file.extractall(folder)  # from the file itself, Keras holds all weights in memory twice
+            free_batch(Path(folder) / "config.json")
+            model = keras.models.load_model(folder, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"model: Keras cannot load it: {sentence(error)}") from error
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
+    if not model.built:
+        build(model, example)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ModelError(f"model: got {len(model.inputs)} inputs, {len(model.outputs)} outputs, expected one of each")
+    if not model.trainable_variables:
+        raise ModelError("model: got no trainable weights, expected at least one")
+    return model
+
+
+def free_batch(config: Path) -> None:
+    """Let the inputs take batches of any length: a shard's last batch has its own, and so have an evaluation's."""
+    held = json.loads(config.read_text())
+    for part in inputs(held):
+        for name in ("batch_shape", "batch_input_shape"):
+            if part.get(name):
+                part[name] = [None, *part[name][1:]]
+    config.write_text(json.dumps(held))
+
+
+def inputs(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield the configurations of a model's input layers, nested models' too."""
+    if isinstance(config, dict) and config.get("class_name") == "InputLayer":
+        yield config["config"]
+    inside = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    for part in inside:
+        yield from inputs(part)
+
+
+def build(model: Any, example: Sequence[int] | None) -> None:
+    """Make the weights of a model that was saved before it saw its first batch, which plain Keras draws by chance."""
+    if example is None:
+        raise ModelError("model: got a model that was never built, expected one with keras.Input as its first layer")
+    keras.utils.set_random_seed(0)  # every lane, and every container, must make the same
+    try:
+        model.build((None, *example))
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(f"model: cannot be built for examples of shape {tuple(example)}: {sentence(error)}") from error
+    model.optimizer.build(model.trainable_variables)
