@@ -3,37 +3,60 @@
 Used by the planner (sizes) and the splitter. Never contiguous: files are often sorted by label.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-Groups = NDArray[np.int64]  # each example's class, (examples,)
+Groups = NDArray[np.uint16]  # each example's class, (examples,)
 CLASSES = 10_000  # more distinct labels than this are numbers, not classes
 SPLIT = 1  # stream of the seed, apart from the shuffles
+BLOCK = 1 << 17  # examples counted at once
 
 
-def deal(groups: Groups | None, examples: int, seed: int) -> NDArray[np.int64]:
-    """Return the order `(examples,)` in which examples are dealt: shuffled, then by class where there are classes."""
-    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, SPLIT]))).permutation(examples)
-    return order if groups is None else order[np.argsort(groups[order], kind="stable")]
+def shuffled(examples: int, seed: int) -> NDArray[np.int32]:
+    """Return the order `(examples,)` in which examples are dealt; in 32 bits, for there may be millions."""
+    order = np.arange(examples, dtype=np.int32)
+    np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, SPLIT]))).shuffle(order)
+    return order
 
 
 def class_numbers(blocks: Iterable[NDArray[np.generic]]) -> Groups | None:
     """Return each example's class from blocks of labels: class numbers or one-hot rows; None where they are neither.
 
-    Labels themselves are never held: they may be as large as the examples.
+    Labels themselves are never held: they may be as large as the examples. Classes are numbered in the labels' order.
     """
+    known: dict[int, int] = {}  # label: its number in the order of appearance
     found = []
     for labels in blocks:
-        if labels.ndim == 2 and labels.shape[1] > 1 and is_one_hot(labels):
-            found.append(np.asarray(np.argmax(labels, axis=1), np.int64))
-        elif labels.dtype.kind in "iub" and labels.size == len(labels):
-            found.append(labels.ravel().astype(np.int64))
-        else:
+        named = class_labels(labels)
+        if named is None:
             return None
-    values, numbers = np.unique(np.concatenate(found), return_inverse=True)
-    return np.asarray(numbers, np.int64) if len(values) <= CLASSES else None
+        values, places = np.unique(named, return_inverse=True)
+        numbers = [known.setdefault(int(value), len(known)) for value in values]
+        if len(known) > CLASSES:
+            return None
+        found.append(np.array(numbers, np.uint16)[places])
+    rank = np.empty(len(known), np.uint16)
+    rank[[known[label] for label in sorted(known)]] = np.arange(len(known), dtype=np.uint16)
+    for block in found:
+        block[:] = rank[block]
+    return np.concatenate(found)
+
+
+def class_labels(labels: NDArray[np.generic]) -> NDArray[np.generic] | None:
+    """Return the class number of each row, None where the rows are neither classes nor one-hot."""
+    if labels.ndim == 2 and labels.shape[1] > 1 and is_one_hot(labels):
+        return np.asarray(np.argmax(labels, axis=1))
+    return labels.ravel() if labels.dtype.kind in "iub" and labels.size == len(labels) else None
+
+
+def class_sizes(groups: Groups) -> NDArray[np.int64]:
+    """Return how many examples each class has; NumPy's own count widens all of them at once."""
+    sizes = np.zeros(int(groups.max()) + 1, np.int64)
+    for first in range(0, len(groups), BLOCK):
+        sizes += np.bincount(groups[first : first + BLOCK], minlength=len(sizes))
+    return sizes
 
 
 def is_one_hot(labels: NDArray[np.generic]) -> bool:
@@ -51,15 +74,31 @@ def shard_counts(examples: int, workers: int) -> list[int]:
     return [examples // workers + (shard < examples % workers) for shard in range(workers)]
 
 
-def assign(groups: Groups | None, examples: int, workers: int, seed: int, fraction: float | None) -> NDArray[np.int64]:
-    """Return each example's shard `(examples,)`, -1 for those that validate; every class is spread evenly."""
-    shard = np.empty(examples, np.int64)
-    order = deal(groups, examples, seed)
-    if fraction is not None:
-        held = validation_count(examples, fraction)
-        place = np.arange(examples) * held // examples
-        chosen = np.diff(place, append=held) > 0  # one of every `examples / held` in class order
-        shard[order[chosen]] = -1
-        order = order[~chosen]
-    shard[order] = np.arange(len(order)) % workers
+def assign(groups: Groups | None, examples: int, workers: int, seed: int, fraction: float | None) -> NDArray[np.int8]:
+    """Return each example's shard `(examples,)`, -1 for those that validate; every class is spread evenly.
+
+    They are dealt in shuffled order, class after class where there are classes; one of every `examples / held`
+    validates. Seven bytes an example are held: its place in the order, its class, its shard.
+    """
+    shard = np.empty(examples, np.int8)
+    order, held = shuffled(examples, seed), 0 if fraction is None else validation_count(examples, fraction)
+    for dealt, place in dealing(groups, order):
+        chosen = (place + 1) * held // examples > place * held // examples
+        shard[dealt] = np.where(chosen, -1, (place - place * held // examples) % workers)
     return shard
+
+
+def dealing(groups: Groups | None, order: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    """Yield examples and their places in the dealing, block by block: a stable sort by class, counted."""
+    after = None if groups is None else np.cumsum(class_sizes(groups)) - class_sizes(groups)  # a class's next place
+    for first in range(0, len(order), BLOCK):
+        dealt = order[first : first + BLOCK]
+        if groups is None or after is None:
+            yield dealt, np.arange(first, first + len(dealt))
+            continue
+        classes = groups[dealt]
+        by_class = np.argsort(classes, kind="stable")
+        sizes = np.bincount(classes, minlength=len(after))
+        within = np.arange(len(dealt)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        yield dealt[by_class], np.repeat(after, sizes) + within
+        after += sizes

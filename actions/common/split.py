@@ -84,7 +84,7 @@ def reopen(this: Run, identity: dict[str, Any]) -> Dataset:
 
 def copy_set(plan: plans.Plan, dataset: Dataset, pair: Pair, part: str, folder: Path) -> dict[str, Path]:
     """Write a held-out set's two arrays; return {key: file}."""
-    everyone = np.zeros(pair.x.shape[0], np.int64)
+    everyone = np.broadcast_to(np.int8(0), (pair.x.shape[0],))
     files = deal_out(dataset, pair.x, everyone, {0: keys.part_key(part, "x")}, folder)
     return files | deal_out(dataset, pair.y, everyone, {0: keys.part_key(part, "y")}, folder, bound(plan))
 
@@ -92,7 +92,7 @@ def copy_set(plan: plans.Plan, dataset: Dataset, pair: Pair, part: str, folder: 
 def deal_out(
     dataset: Dataset,
     array: Array,
-    owner: NDArray[np.int64],
+    owner: NDArray[np.int8],
     targets: dict[int, str],
     folder: Path,
     classes: int | None = None,
@@ -164,5 +164,5 @@ def thin_classes(groups: shards.Groups | None, workers: int) -> list[str]:
     """Return a warning when some class has fewer examples than there are lanes."""
     if groups is None:
         return []
-    thin = int(np.count_nonzero(np.bincount(groups) < workers))
+    thin = int(np.count_nonzero(shards.class_sizes(groups) < workers))
     return [f"{thin} classes have fewer examples than workers ({workers}): some lanes never see them"] if thin else []

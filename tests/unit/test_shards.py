@@ -1,5 +1,7 @@
 """The split's arithmetic: every example once, classes spread evenly, sizes as the planner foretold."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,6 +31,46 @@ def test_every_example_belongs_somewhere_and_classes_are_even(labels, workers, s
     for label in np.unique(labels):
         per_shard = [np.count_nonzero((owner == k) & (labels == label)) for k in range(workers)]
         assert max(per_shard) - min(per_shard) <= 1
+
+
+def reference(labels, workers, seed, fraction):
+    """Deal as the definition says, with everything in memory."""
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1]))).permutation(len(labels))
+    order = order if labels.dtype.kind == "f" else order[np.argsort(labels[order], kind="stable")]
+    shard = np.empty(len(labels), int)
+    if fraction is not None:
+        held = shards.validation_count(len(labels), fraction)
+        chosen = np.diff(np.arange(len(labels)) * held // len(labels), append=held) > 0
+        shard[order[chosen]], order = -1, order[~chosen]
+    shard[order] = np.arange(len(order)) % workers
+    return shard
+
+
+@pytest.mark.parametrize("fraction", [None, 0.1, 0.5])
+@pytest.mark.parametrize("kind", ["classes", "numbers", "many", "negative"])
+@pytest.mark.parametrize("block", [7, 100, 1 << 17])
+def test_counting_block_by_block_is_sorting_by_class(monkeypatch, kind, fraction, block):
+    monkeypatch.setattr(shards, "BLOCK", block)
+    random = np.random.default_rng(5)
+    labels = {
+        "classes": random.integers(0, 7, 1001),
+        "numbers": random.normal(size=1001),
+        "many": random.integers(0, 900, 1001).astype(np.uint16),
+        "negative": random.integers(-9, 9, 1001).astype(np.int64) * 2**40,
+    }[kind]
+    groups = shards.class_numbers(np.array_split(labels, 9))
+    np.testing.assert_array_equal(shards.assign(groups, 1001, 3, 11, fraction), reference(labels, 3, 11, fraction))
+
+
+def test_millions_of_labels_take_seven_bytes_each():
+    labels = np.random.default_rng(0).integers(0, 9_999, 2_000_000)
+    tracemalloc.start()
+    groups = shards.class_numbers(np.array_split(labels, 40))
+    shards.assign(groups, len(labels), 4, 0, 0.1)
+    assert shards.class_sizes(groups).sum() == len(labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 7 * len(labels) + (8 << 20)
 
 
 def test_a_file_sorted_by_label_is_not_split_by_label():
