@@ -6,13 +6,17 @@ What `zipfile` meets in a broken one is of many classes; `UNREADABLE` are those 
 import io
 import lzma
 import struct
+import tokenize
 import zipfile
 import zlib
+
+from common.params import plain
 
 CONTENTS_BYTES = 2 << 20  # of a table of contents: 40,000 members, which take far more in memory
 UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(ValueError, KeyError, IndexError, OverflowError, RuntimeError),
+    *(SyntaxError, tokenize.TokenError, MemoryError),  # of the literal that heads an array
 )
 
 
@@ -40,4 +44,4 @@ def open_zip(file: Bounded) -> zipfile.ZipFile:
 
 def cause(error: BaseException) -> str:
     """Return what is wrong with a file, as a message may hold it: one line, short."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    return plain(error) or type(error).__name__

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from common.errors import ModelError
+from common.params import plain
 
 Config = dict[str, Any]
 FUNCTIONS = ("function", "__lambda__")
@@ -24,7 +25,7 @@ def listing(value: Any) -> list[Any]:
 
 def word(value: Any) -> str:
     """Return a name as a message may hold it: one line, short."""
-    return " ".join(str(value).split())[:60]
+    return plain(value)[:60]
 
 
 def parts(config: Any) -> Iterator[Config]:

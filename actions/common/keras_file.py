@@ -14,7 +14,7 @@ from common.keras_config import Config, called, listing, mapping, parts, refuse_
 
 Shape = tuple[int | None, ...]  # without the batch; None stands for any length
 MODELS = ("Sequential", "Functional", "Model")
-CONFIG_BYTES = 8 << 20  # of JSON, which takes ten times as much in memory; 1,000 layers are half of one
+CONFIG_BYTES = 4 << 20  # of JSON, which takes up to 24 times as much in memory; 1,000 layers are half of one
 BUFFER_BYTES = 1 << 16
 # how a configuration spells the shape that an input takes, and whether the batch is in it
 SPELLINGS = (("batch_shape", True), ("batch_input_shape", True), ("shape", False), ("input_shape", False))
@@ -182,7 +182,7 @@ def input_shape(config: Config) -> Shape | None:
     """Return the model's input shape without the batch, None where the file does not say."""
     wanted, held = ends(config, "input_layers").values(), layers(config)
     inputs = [layer for layer in held if layer.get("class_name") == "InputLayer"]
-    inputs = [layer for layer in inputs if not wanted or layer["config"].get("name") in wanted]
+    inputs = [layer for layer in inputs if not wanted or str(layer["config"].get("name")) in wanted]
     for layer in inputs or held[:1]:
         for spelling, batched in SPELLINGS:
             if (shape := shape_of(layer["config"].get(spelling), batched)) is not None:
@@ -201,7 +201,7 @@ def shape_of(value: Any, batched: bool) -> Shape | None:
 
 def last_dense(config: Config, wanted: set[str]) -> Config:
     """Return the Dense layer that gives the output, nothing where another kind of layer does."""
-    given = [layer for layer in layers(config) if not wanted or layer["config"].get("name") in wanted]
+    given = [layer for layer in layers(config) if not wanted or str(layer["config"].get("name")) in wanted]
     shaped = [layer for layer in given if layer.get("class_name") not in ("Activation", "Softmax", "Dropout")]
     return shaped[-1] if shaped and shaped[-1].get("class_name") == "Dense" else {}
 

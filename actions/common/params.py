@@ -143,7 +143,7 @@ def read(given: dict[str, object]) -> dict[str, Any]:
     known = {parameter.name: parameter for parameter in PARAMETERS}
     unknown = sorted(given.keys() - known.keys())
     if unknown:
-        raise ParameterError(f"{unknown[0]}: got an unknown parameter, expected one of {', '.join(known)}")
+        raise ParameterError(f"{shown(unknown[0])[1:-1]}: got an unknown parameter, expected one of {', '.join(known)}")
     return {name: read_one(known[name], value) for name, value in given.items() if not absent(known[name], value)}
 
 
@@ -164,6 +164,11 @@ def shown(value: object) -> str:
     """Return a value as a message may hold it: short."""
     words = "null" if value is None else repr(value)
     return words if len(words) <= 60 else words[:57] + "..."
+
+
+def plain(value: object) -> str:
+    """Return a value or a cause as a message may hold it without quotes: one line, short."""
+    return " ".join(str(value).split())[:200]
 
 
 def require(given: dict[str, Any]) -> None:

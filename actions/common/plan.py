@@ -28,16 +28,23 @@ def given_parameters(objects: Objects, args: dict[str, object]) -> dict[str, Any
         return direct
     at = address(objects, "config", direct["config"])
     try:
-        text = objects.read(at, 0, CONFIG_BYTES + 1)
-        held = json.loads(text)
+        held = json.loads(whole(objects.read(at, 0, CONFIG_BYTES + 1)))
     except StoreError as error:
         raise about("config", error) from None
     except (ValueError, RecursionError) as error:
-        why = f"more than {CONFIG_BYTES} bytes" if len(text) > CONFIG_BYTES else cause(error)
-        raise ParameterError(f"config: got no JSON at {at} ({why}), expected an object of parameters") from None
+        raise ParameterError(
+            f"config: got no JSON at {at} ({cause(error)}), expected an object of parameters"
+        ) from None
     if not isinstance(held, dict) or "config" in held:
         raise ParameterError(f"config: got something else at {at}, expected a JSON object of parameters without config")
     return {**params.read(held), **direct}
+
+
+def whole(text: bytes) -> bytes:
+    """Return a config object's text; ValueError for more than parameters take."""
+    if len(text) > CONFIG_BYTES:
+        raise ValueError(f"more than {CONFIG_BYTES} bytes")
+    return text
 
 
 def address(objects: Objects, name: str, text: str) -> Location:
@@ -215,9 +222,11 @@ def check_same(plan: Plan, given: dict[str, Any]) -> None:
     for name in (parameter.name for parameter in params.PARAMETERS):
         was, value = plan["parameters"].get(name), given.get(name)
         if name in given and was != value:
-            raise RunError(f"run {plan['run']} exists with {name} {was}, got {value}")
+            raise RunError(f"run {plan['run']} exists with {name} {params.plain(was)}, got {params.plain(value)}")
         if name in plan["given"] and name not in given:
-            raise RunError(f"run {plan['run']} exists with {name} {was}, got none: give it, or the run's name alone")
+            raise RunError(
+                f"run {plan['run']} exists with {name} {params.plain(was)}, got none: give it, or the run's name alone"
+            )
 
 
 def check_unchanged(objects: Objects, plan: Plan) -> None:
@@ -239,9 +248,10 @@ def settle(objects: Objects, given: dict[str, Any], invocation: dict[str, Any]) 
     if "run" not in given:
         params.require(given)
     this = run.Run(objects, name := given.get("run") or default_name(given["dataset"], invocation))
-    plan = this.find_json(run.PLAN)
+    plan = this.find_whole(run.PLAN, ("version", "run"))
     if plan:
         check_version(plan)
+        plan = this.plan()
         if given.keys() != {"run"}:
             check_same(plan, asked(given))
         check_unchanged(objects, plan)

@@ -14,7 +14,6 @@ from string import Template
 from typing import Any
 
 from common import ledger, processor, rounds, warm_up
-from common import run as keys
 from common.ledger import Slice, Wave
 from common.plan import Plan
 from common.run import Run
@@ -45,7 +44,7 @@ def judgement(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def facts(this: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the run's documents and judged shares say of its rounds, time, cost; `began` is the evaluator's."""
-    split = json.loads(this.objects.read(this.at(keys.SPLIT)))
+    split = this.split()
     with ThreadPoolExecutor(READERS) as pool:
         summaries = list(pool.map(lambda number: rounds.summaries(this, number + 1), range(plan["rounds"])))
         waves = [wave for wave in pool.map(lambda n: ledger.find(this, n), range(len(this.sizes("waves/")))) if wave]

@@ -40,7 +40,12 @@ class Run:
     def find_json(self, key: str) -> Any | None:
         """Return a document, or None where there is none."""
         body = self.objects.find(self.at(key))
-        return None if body is None else json.loads(body)
+        try:
+            return None if body is None else json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise RunError(
+                f"run {self.name}: {key} holds no JSON ({error}), expected what openwhisk-dl wrote"
+            ) from None
 
     def create_json(self, key: str, document: object) -> bool:
         """Write a document unless it exists; return whether this call wrote it."""
@@ -48,15 +53,38 @@ class Run:
 
     def plan(self) -> dict[str, Any]:
         """Return plan.json; RunError when there is no such run."""
-        plan = self.find_json(PLAN)
+        plan = self.find_whole(PLAN, PLAN_KEYS)
         if plan is None:
             raise RunError(f"run: got {self.name}, expected an existing run")
-        return dict(plan)
+        return plan
+
+    def split(self) -> dict[str, Any]:
+        """Return split.json; RunError where the data is not split yet."""
+        split = self.find_whole(SPLIT, SPLIT_KEYS)
+        if split is None:
+            raise RunError(f"run {self.name}: got no {SPLIT}, expected split data")
+        return split
+
+    def find_whole(self, key: str, names: tuple[str, ...]) -> dict[str, Any] | None:
+        """Return a document, None where there is none; RunError unless it is an object that holds these names."""
+        held = self.find_json(key)
+        if held is None:
+            return None
+        lacking = names if not isinstance(held, dict) else [name for name in names if name not in held]
+        if lacking:
+            raise RunError(f"run {self.name}: {key} lacks {lacking[0]}, expected what openwhisk-dl wrote")
+        return dict(held)
 
 
 PLAN = "plan.json"
+PLAN_KEYS = (
+    *("version", "run", "given", "parameters", "dataset", "validation", "model", "created", "token", "warnings"),
+    *("workers", "epochs", "rounds", "batch", "seed", "learning_rate", "outer_momentum", "optimizer_state"),
+    *("weighting", "counts", "held_out", "judges", "evaluate_on"),
+)
 INITIAL = "initial.keras"
 SPLIT = "split.json"
+SPLIT_KEYS = ("counts", "sha256", "warnings", "seconds")
 CANCEL = "cancel.json"
 LEASE = "lease.json"
 WARM_UP = "warm-up.json"

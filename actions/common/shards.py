@@ -27,7 +27,7 @@ def class_numbers(blocks: Iterable[NDArray[np.generic]]) -> Groups | None:
     Labels themselves are never held: they may be as large as the examples. Classes are numbered in the labels' order.
     """
     known: dict[int, int] = {}  # label: its number in the order of appearance
-    found = []
+    found = bytearray()  # grows in place; a list of blocks would leave as much behind, in pieces
     for labels in blocks:
         named = class_labels(labels)
         if named is None:
@@ -36,12 +36,13 @@ def class_numbers(blocks: Iterable[NDArray[np.generic]]) -> Groups | None:
         numbers = [known.setdefault(int(value), len(known)) for value in values]
         if len(known) > CLASSES:
             return None
-        found.append(np.array(numbers, np.uint16)[places])
+        found += np.array(numbers, np.uint16)[places].tobytes()
     rank = np.empty(len(known), np.uint16)
     rank[[known[label] for label in sorted(known)]] = np.arange(len(known), dtype=np.uint16)
-    for block in found:
-        block[:] = rank[block]
-    return np.concatenate(found)
+    groups = np.frombuffer(found, np.uint16)
+    for first in range(0, len(groups), BLOCK):
+        groups[first : first + BLOCK] = rank[groups[first : first + BLOCK]]
+    return groups
 
 
 def class_labels(labels: NDArray[np.generic]) -> NDArray[np.generic] | None:

@@ -28,7 +28,7 @@ RESERVE_SECONDS = 30.0  # left of the activation's time: the next upload might n
 
 def split(this: Run, plan: plans.Plan, deadline: float, clock: Callable[[], float] = time.time) -> bool:
     """Write the shards and sets that the store lacks; return False when the deadline (epoch seconds) cut it short."""
-    if this.find_json(keys.SPLIT):
+    if this.find_whole(keys.SPLIT, keys.SPLIT_KEYS):
         return True
     started = clock()
     with tempfile.TemporaryDirectory() as folder:
