@@ -99,7 +99,7 @@ class Lanes:
         for later in (keys.round_folder(ROUND + 1), keys.wave_key(1)):
             empty(self._bucket, self._prefix + later)
         slices = [{"round": ROUND, "lane": lane, "start": 0} for lane in range(workers)]
-        times = {"issued": 0.0, "deadline": 60.0, "spent": 0, "reducer_seconds": 0.0}
+        times = {"issued": 0.0, "deadline": 60.0, "reducer_seconds": 0.0}
         wave = {"wave": 0, "driver": driver, "slices": slices, **times}
         for key, document in ((keys.PLAN, self.plan(workers, momentum)), (keys.wave_key(0), wave)):
             self._bucket.client.put_object(**self._place(self._prefix + key), Body=json.dumps(document).encode())

@@ -15,6 +15,7 @@ from common.ledger import Slice, Wave
 from common.plan import Plan
 from common.rounds import Round
 from common.run import Run
+from common.throttle import Throttle
 
 POLL_SECONDS = 1.0
 RESERVE_SECONDS = 60.0  # of the reducer's own time, for averages and for the next wave
@@ -49,6 +50,7 @@ def take(this: Run, plan: Plan, turn: Turn) -> tuple[Wave | None, bool]:
         newest, seen = ledger.newest(this), newest
     found = advance(this, plan, newest.round if newest else 0)
     if found is None:
+        Throttle(this.objects, this.name, turn.limits).leave(turn.now())
         return None, False
     return write(this, plan, newest, next_slices(this, plan, found, turn), turn), True
 
@@ -119,21 +121,37 @@ def next_slices(this: Run, plan: Plan, found: Round, turn: Turn) -> list[Slice]:
 
 
 def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn: Turn) -> Wave | None:
-    """Wait for the throttle and write the next wave's document; None when another driver took its number meanwhile."""
-    fork = newest or warm_up.wait(this, plan, turn.now, turn.sleep)
-    turn.sleep(pace.pause(fork, len(wanted), turn.limits, turn.now(), ledger.throttled(turn.lost)))
-    issued = turn.now()
+    """Wait for room and write the next wave's document, of as many slices as there is room for.
+
+    None when there was none in time, or when another driver took the wave's number meanwhile.
+    """
+    if newest is None:
+        warm_up.wait(this, plan, turn.now, turn.sleep)
     late = any(ledger.too_slow(item) for item in turn.items)
+    seconds = pace.allowance(expected(this, plan, wanted), newest, late)
+    granted = room(this, len(wanted), seconds, turn)
+    issued = turn.now()
     wave = Wave(
         wave=newest.wave + 1 if newest else 0,
         driver=turn.driver,
         issued=issued,
-        deadline=issued + pace.allowance(expected(this, plan, wanted), newest, late),
-        slices=tuple(wanted),
-        spent=pace.spent(fork, issued) + len(wanted),
+        deadline=issued + seconds,
+        slices=tuple(wanted[:granted]),
         reducer_seconds=round(issued - turn.started, 3),
     )
-    return wave if ledger.create(this, wave) else None
+    return wave if granted and ledger.create(this, wave) else None
+
+
+def room(this: Run, wanted: int, seconds: float, turn: Turn) -> int:
+    """Wait until the throttle lets branches pass; return how many, 0 when this turn has no time left."""
+    throttle = Throttle(this.objects, this.name, turn.limits)
+    granted, pause = 0, 0.0
+    if turn.lost is not None and ledger.throttled(turn.lost):  # somebody else's invocations
+        pause = throttle.pause(turn.now(), full=ledger.MINUTE in turn.lost)
+    while turn.now() + pause < turn.until - RESERVE_SECONDS and not granted:
+        turn.sleep(pause)
+        granted, pause = throttle.take(wanted, seconds, turn.now())
+    return granted
 
 
 def expected(this: Run, plan: Plan, wanted: list[Slice]) -> float | None:

@@ -29,6 +29,7 @@ NOT_LET_IN = (
     "no address of Redis",
 )  # Redis' own words but the last
 THROTTLED = "Too many "  # requests in the last minute, or concurrent requests in flight
+MINUTE = "last minute"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ class Wave:
     issued: float  # epoch seconds
     deadline: float
     slices: tuple[Slice, ...]
-    spent: int  # branches started in `issued`'s minute, this wave's included
     reducer_seconds: float  # of the activation that wrote it
 
     @property

@@ -1,4 +1,4 @@
-"""The throttle: when a wave may start without a 429, and how long it may last; used by the reducer.
+"""What the platform allows: how many branches a wave may have, and how long it may last; used by the reducer.
 
 Each branch of a wave is a REST invocation of its own: OpenWhisk counts them by the wall-clock minute and by how many
 are in flight.
@@ -8,7 +8,6 @@ import json
 import math
 import urllib.request
 from dataclasses import dataclass
-from typing import Protocol
 
 from common.ledger import LONGEST_SECONDS, Wave
 
@@ -42,35 +41,6 @@ def read_limits(host: str) -> Limits:
         return Limits(int(limits["actions_per_minute"]), int(limits["concurrent_actions"]))
     except (OSError, ValueError, KeyError, TypeError):
         return STOCK
-
-
-class Issued(Protocol):
-    """A fork of the ledger: a wave or the warm-up."""
-
-    @property
-    def issued(self) -> float:
-        """Return when it was, in epoch seconds."""
-
-    @property
-    def spent(self) -> int:
-        """Return how many branches that minute had seen then, its own included."""
-
-
-def spent(newest: Issued | None, now: float) -> int:
-    """Return how many branches of this run the current minute has seen."""
-    return newest.spent if newest and minute(newest.issued) == minute(now) else 0
-
-
-def minute(time: float) -> int:
-    """Return the wall-clock minute, as OpenWhisk counts."""
-    return int(time // 60)
-
-
-def pause(newest: Issued | None, branches: int, limits: Limits, now: float, fork_failed: bool) -> float:
-    """Return seconds to wait before a wave of `branches` may start."""
-    next_minute = 60 * (minute(now) + 1) - now + 0.5
-    full = spent(newest, now) + branches > max(branches, limits.per_minute - RESERVED)
-    return next_minute if full or fork_failed else 0.0
 
 
 def allowance(expected: float | None, newest: Wave | None, late: bool) -> float:

@@ -57,7 +57,7 @@ def facts(this: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any
         "passes": plan["epochs"],  # trained: more, where parity was asked too
         "rounds": history(summaries),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan["created"]}.items()},
-        "activations": activations(waves, warmed.spent if warmed else 0),
+        "activations": activations(waves, plan["workers"] if warmed else 0),
         "gb_seconds_estimated": gb_seconds(
             [(one["seconds"], one["memory"]) for one in (*warm_up.told(this), *shares)]
             + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],

@@ -17,9 +17,11 @@ from common.pace import RESERVED, Limits
 from common.plan import Plan
 from common.run import Run
 from common.split import stored_dtype
+from common.throttle import Throttle
 
 LONGEST_SECONDS = 30.0  # an import and a trace at half a CPU, and a queue; the first wave waits no longer
 POLL_SECONDS = 0.1
+START_INVOCATIONS = 1  # of dl-pipeline itself
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,21 @@ class WarmUp:
 
     issued: float  # epoch seconds
     deadline: float
-    spent: int  # branches started in `issued`'s minute
 
 
 def begin(this: Run, plan: Plan, limits: Limits, now: float) -> list[dict[str, Any]]:
-    """Enter the warm-up of a new run and return its slices; none for a run that had one, or that needs the throttle."""
+    """Enter a run's start in the throttle, and a new run's warm-up; return its slices.
+
+    None for a run that had one, where the throttle has no room for it, or where the first wave needs it.
+    """
     lanes = plan["workers"]
-    if lanes > limits.lanes or 2 * lanes > limits.per_minute - RESERVED:
+    wanted = lanes + 1  # and the conductor that joins them
+    fits = wanted <= limits.lanes and START_INVOCATIONS + wanted + lanes <= limits.per_minute - RESERVED
+    throttle = Throttle(this.objects, this.name, limits)
+    warm = fits and find(this) is None
+    if not throttle.begin(wanted if warm else 0, LONGEST_SECONDS, START_INVOCATIONS, now):
         return []
-    warm_up = WarmUp(issued=now, deadline=now + LONGEST_SECONDS, spent=lanes)
+    warm_up = WarmUp(issued=now, deadline=now + LONGEST_SECONDS)
     if not this.create_json(keys.WARM_UP, asdict(warm_up)):
         return []
     return [value(this, plan, warm_up, lane) for lane in range(lanes)]

@@ -9,9 +9,10 @@ from typing import Any
 
 from common import drive, pace, slices
 from common.beat import beating
-from common.errors import classified
+from common.errors import RunError, classified
 from common.run import Run
 from common.store import Objects
+from common.throttle import Throttle
 
 
 @classified
@@ -29,7 +30,11 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
         limits=pace.read_limits(os.environ["__OW_API_HOST"]),
     )
     plan = this.plan()
-    with beating(this):
-        wave, pending = drive.take(this, plan, turn)
+    try:
+        with beating(this):
+            wave, pending = drive.take(this, plan, turn)
+    except RunError:
+        Throttle(this.objects, this.name, turn.limits).leave(time.time())
+        raise
     value = slices.values(this, plan, wave) if wave else []
     return {"run": this.name, "pending": pending, "wave": wave.wave if wave else turn.wave, "value": value}

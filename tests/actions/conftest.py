@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.store import Location, Objects
+from common.throttle import FOLDER
+
 ACTIONS = Path(__file__).resolve().parents[2] / "actions"
 
 
@@ -25,6 +28,15 @@ def load(name):
 def stock_limits(monkeypatch):
     """Name a platform that does not answer: its limits are taken for the stock ones."""
     monkeypatch.setenv("__OW_API_HOST", "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def throttle(s3):
+    """Give a namespace in which no other test's run is alive: some live in another hour."""
+    objects = Objects(s3.params)
+    for key in objects.sizes(FOLDER):
+        objects.delete(Location(objects.bucket, key))
+    return objects
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +98,7 @@ def put(s3):
 
 
 @pytest.fixture
-def given(s3, put, request):
+def given(s3, put, request, throttle):
     """Give valid parameters of a run of this test's own name, dataset and model in place."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())[-60:].strip("-")
     return {

@@ -56,7 +56,7 @@ class Job:
         given = {"dataset": "evaluator/d.npz", "model": "evaluator/m.keras", **parameters}
         self.test = (xt, yt)
         action("planner")({**self.args, **given})
-        action("status")({**self.args, "cold": True})
+        action("status")({**self.args, "cold": True, "token": self.this.plan()["token"]})
         assert action("splitter")(self.args)["pending"] is False
         self.train()
 

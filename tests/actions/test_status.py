@@ -28,7 +28,7 @@ def planned(action, given):
 
 def wave(number, *slices, issued=None, lasts=30.0):
     issued = time.time() if issued is None else issued
-    return Wave(number, "me", issued, issued + lasts, slices, len(slices), 0.1)
+    return Wave(number, "me", issued, issued + lasts, slices, 0.1)
 
 
 def test_a_run_from_its_plan_to_its_failure(action, given):

@@ -34,7 +34,7 @@ def place(value):
 def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
     found = action("planner")({**given, "learning_rate": 0.5})
     document = Run(Objects(s3.params), given["run"]).find_json("warm-up.json")
-    assert document == {"issued": document["issued"], "deadline": document["issued"] + 30, "spent": 3}
+    assert document == {"issued": document["issued"], "deadline": document["issued"] + 30}
     batch = {"x": {"shape": [9, 8, 8], "dtype": "|u1"}, "y": {"shape": [9], "dtype": "|u1"}}
     assert [place(value) for value in found["value"]] == [
         {
@@ -50,7 +50,7 @@ def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
     assert action("planner")({"s3": given["s3"], "run": given["run"]})["value"] == []
 
 
-@pytest.mark.parametrize(("workers", "expected"), [(26, 26), (27, 0)])
+@pytest.mark.parametrize(("workers", "expected"), [(25, 25), (26, 0)])
 def test_there_is_no_warm_up_where_the_minute_is_needed_for_the_first_wave(action, given, workers, expected):
     assert len(action("planner")({**given, "workers": workers, "batch_size": 1})["value"]) == expected
 
@@ -145,9 +145,12 @@ def test_the_first_wave_may_last_as_long_as_the_warm_trainers_steps_say(action, 
     assert warm_up.step_seconds(this, {**this.plan(), "weighting": "accuracy"}) is None  # the lanes validate, too
 
 
-def test_the_warm_up_counts_against_the_minute(planned):
-    this, values = planned(workers=26, now=6000.0)
-    assert first_wave(this, Clock(6002.0, values, sleeps=1)).spent == 52
+@pytest.mark.parametrize(("resumed", "first"), [(0, 25), (1, 24)])
+def test_start_and_warm_up_count_against_the_minute(planned, resumed, first):
+    this, values = planned(workers=25, now=6000.0)
+    for _ in range(resumed):
+        assert warm_up.begin(this, this.plan(), STOCK, 6001.0) == []
+    assert len(first_wave(this, Clock(6002.0, values, sleeps=1)).slices) == first
 
 
 class TestTrainer:
@@ -171,7 +174,7 @@ class TestTrainer:
             "dataset": {"train": {"x": array, "y": labels}}, "model": {"sha256": sha256}, "batch": 16,
             "learning_rate": None,
         }  # fmt: skip
-        far = warm_up.WarmUp(0.0, 1e11, 1)
+        far = warm_up.WarmUp(0.0, 1e11)
         return {**warm_up.value(this, plan, far, 0), **changes}
 
     def test_it_loads_and_traces_and_leaves_the_model_as_it_was(self, slices):

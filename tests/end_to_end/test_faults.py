@@ -95,6 +95,17 @@ def test_two_drivers_of_one_run_do_no_harm(deployed, trained):
     assert deployed.attempts("twice") == at_first(rounds=2, lanes=3)
 
 
+def test_runs_side_by_side_share_the_minute(deployed, trained):
+    """Five runs need 65 invocations and more, so at least one minute's end is waited for; none is refused."""
+    began = time.time()
+    runs = {f"beside-{k}": deployed.start(run=f"beside-{k}", **PARAMETERS) for k in range(5)}
+    results = [deployed.finish(activation) for activation in runs.values()]
+    assert [result.get("weights_sha256") for result in results] == [trained["weights_sha256"]] * 5, results
+    for run in runs:
+        assert deployed.attempts(run) == at_first(rounds=2, lanes=3)
+    assert time.time() - began < 2 * (60 + 5 * sum(trained["seconds"].values()))
+
+
 def test_eight_lanes_and_eight_rounds_at_stock_throttles(deployed):
     result = deployed.train("wide", workers=8, epochs=4, rounds=8)
     assert "error" not in result, result

@@ -14,7 +14,7 @@ MEMORY = "The action exhausted its memory and was aborted."
 
 
 def wave(*slices, seconds=100.0):
-    return Wave(4, "me", 1000.0, 1000.0 + seconds, slices or (Slice(2, 0, 0), Slice(2, 1, 0)), 2, 0.1)
+    return Wave(4, "me", 1000.0, 1000.0 + seconds, slices or (Slice(2, 0, 0), Slice(2, 1, 0)), 0.1)
 
 
 @pytest.mark.parametrize(

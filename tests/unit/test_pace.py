@@ -1,4 +1,4 @@
-"""The throttle's arithmetic: no minute sees more branches than it allows."""
+"""What the platform allows, and how long a wave may last."""
 
 import http.server
 import threading
@@ -12,8 +12,8 @@ from common.pace import Limits
 STOCK = pace.STOCK
 
 
-def wave(issued, spent, seconds=100.0):
-    return Wave(1, "me", issued, issued + seconds, (Slice(0, 0, 0),), spent, 0.0)
+def wave(seconds):
+    return Wave(1, "me", 0.0, seconds, (Slice(0, 0, 0),), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -51,38 +51,13 @@ def test_a_wave_may_have_28_lanes_at_stock_limits():
 
 
 @pytest.mark.parametrize(
-    ("newest", "branches", "now", "forked", "expected"),
-    [
-        (None, 8, 600.0, False, 0.0),
-        (wave(601.0, 44), 8, 610.0, False, 0.0),
-        (wave(601.0, 45), 8, 610.0, False, 50.5),
-        (wave(541.0, 48), 8, 610.0, False, 0.0),
-        (wave(601.0, 8), 8, 610.0, True, 50.5),
-        (wave(601.0, 8), 8, 659.0, True, 1.5),
-    ],
-)
-def test_when_the_next_wave_may_start(newest, branches, now, forked, expected):
-    assert pace.pause(newest, branches, STOCK, now, forked) == expected
-
-
-def test_eight_lanes_and_eight_rounds_at_once_never_pass_the_limit():
-    now, newest, by_minute = 30.0, None, {}
-    for _ in range(8):
-        now += pace.pause(newest, 8, STOCK, now, False)
-        newest = wave(now, pace.spent(newest, now) + 8)
-        by_minute[pace.minute(now)] = by_minute.get(pace.minute(now), 0) + 8
-        now += 2.0
-    assert sum(by_minute.values()) == 64 and max(by_minute.values()) <= 60 - pace.RESERVED
-
-
-@pytest.mark.parametrize(
     ("expected", "newest", "late", "seconds"),
     [
         (None, None, False, 120),
         (10.0, None, False, 50),
         (1000.0, None, False, 350),
-        (10.0, wave(0.0, 1, 50.0), True, 100),
-        (10.0, wave(0.0, 1, 300.0), True, 350),
+        (10.0, wave(50.0), True, 100),
+        (10.0, wave(300.0), True, 350),
     ],
 )
 def test_how_long_a_wave_may_last(expected, newest, late, seconds):

@@ -30,7 +30,7 @@ ROWS = [
 
 
 def wave(number, slices, seconds):
-    return Wave(number, "me", 100.0, 200.0, tuple(slices), 2, seconds)
+    return Wave(number, "me", 100.0, 200.0, tuple(slices), seconds)
 
 
 def test_a_row_a_round():
