@@ -61,8 +61,7 @@ async function begin (params) {
     const error = await unusable(params.$composer)
     if (error) {
       forget()
-      const kind = /WRONGPASS|NOAUTH|NOPERM/.test(error) ? 'AccessError: ' : '' // which trying again cannot mend
-      return { error: `${kind}The wave could not begin: ${error}` }
+      return { error: `The wave could not begin: ${error}` }
     }
   }
   return joined(params, wave, wave.spell)
