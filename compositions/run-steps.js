@@ -6,7 +6,7 @@
 const composer = require('openwhisk-composer')
 const patient = require('./parts/patient')
 
-const cold = composer.sequence(p => ({ run, token, cold: true, failure: p.failed }), '/_/dl/status')
+const cold = composer.sequence(p => ({ run, token, cold: true, failure: p.failure }), '/_/dl/status')
 
 module.exports = composer.let({ run: null, driver: null, token: null },
   composer.try(
@@ -17,8 +17,11 @@ module.exports = composer.let({ run: null, driver: null, token: null },
         composer.try(
           composer.async(
             composer.try('/_/dl/wave', p => ({ value: [{ failed: p.error }] })),
-            p => p.value.find(item => item.error || item.failed || item.late) || {},
-            composer.if(p => Object.keys(p).length > 0, cold)),
+            p => {
+              const said = p.value.map(item => item.error || item.failed || (item.late && 'late')).filter(Boolean)
+              return { failure: said.find(text => /^ModelError: /.test(text)) || said[0] || null }
+            },
+            composer.if(p => p.failure !== null, cold)),
           cold)),
       composer.dowhile(
         composer.sequence(() => ({ run }), patient('splitter', 3)),

@@ -188,6 +188,27 @@ def test_the_steps_of_a_run_follow_each_other(conduct):
     assert found["result"] == {"result": REPORT}
 
 
+@pytest.mark.parametrize(
+    ("items", "failure"),
+    [
+        ([{"trace_seconds": 1.0}, {"trace_seconds": 2.0}], None),
+        ([{"trace_seconds": 1.0}, {"late": True}], "late"),
+        ([{"failed": DIED["error"]}, {"failed": WRONG["error"]}], WRONG["error"]),
+        ([{"error": DIED["error"]}, {"late": True}], DIED["error"]),
+    ],
+)
+def test_the_warm_up_goes_on_beside_the_split_and_tells_why_a_trainer_stays_cold(conduct, items, failure):
+    slices = [{"lane": 0}, {"lane": 1}]
+    planned = {**PLANNED, "value": slices}
+    answers = {**{name: [answer] for name, answer in ANSWERS.items()}, "planner": [planned], "status": [{}]}
+    found = conduct("run-steps", GIVEN, **answers, wave=[{"value": items}])
+    assert found["result"] == {"result": REPORT}
+    [started] = named(found, "wave")
+    assert started["value"] == slices
+    told = {"run": "r", "token": "t", "cold": True, "failure": failure}
+    assert named(found, "status") == ([told] if failure else [])
+
+
 def test_what_ends_the_training_ends_the_run(conduct):
     failed = {"failed": "RunError: run r was cancelled"}
     found = conduct("run-steps", {}, planner=[PLANNED], splitter=[{"pending": False}], train=[failed])
