@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import state
-from common.errors import RunError
+from common.errors import InspectionError, RunError
 from common.state import Entry
 
 CHUNK = 1 << 16  # elements: half a megabyte of float64, which a processor's cache holds
@@ -208,7 +208,16 @@ def merged(
                 value = averaged(lanes, weights, rules[name], name, first, last)
             if outer and trainable(name):
                 value = value + outer.push(name, first, last)
-            yield value.astype(entry.dtype).tobytes()
+            yield rounded(value, entry, name).tobytes()
+
+
+def rounded(value: Chunk, entry: Entry, name: str) -> Chunk:
+    """Return numbers in their tensor's type; InspectionError where that cannot hold them."""
+    with np.errstate(over="ignore"):
+        found = value.astype(entry.dtype)
+    if entry.dtype.kind == "f" and not state.within(found, float(np.finfo(entry.dtype).max)):
+        raise InspectionError(f"{name}: the lanes' average is beyond {entry.dtype.name}, expected finite numbers")
+    return found
 
 
 def parts(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:

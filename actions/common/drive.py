@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import lease, ledger, pace, rounds, warm_up
+from common import evaluation, lease, ledger, pace, rejection, rounds, warm_up
 from common import run as keys
 from common.errors import RunError
 from common.ledger import Slice, Wave
 from common.plan import Plan
-from common.rounds import Round
+from common.rounds import Refusals, Round
 from common.run import Run
 from common.throttle import Throttle
 
@@ -48,11 +48,11 @@ def take(this: Run, plan: Plan, turn: Turn) -> tuple[Wave | None, bool]:
         if not wait(this, plan, newest, turn):
             return None, True
         newest, seen = ledger.newest(this), newest
-    found = advance(this, plan, newest.round if newest else 0)
+    found, refused = advance(this, plan, newest)
     if found is None:
         Throttle(this.objects, this.name, turn.limits).leave(turn.now())
         return None, False
-    return write(this, plan, newest, next_slices(this, plan, found, turn), turn), True
+    return write(this, plan, newest, next_slices(this, plan, found, turn, refused), turn), True
 
 
 def refuse_cancelled(this: Run) -> None:
@@ -101,23 +101,50 @@ def look(this: Run, plan: Plan, number: int | None, now: float) -> bool:
     return False
 
 
-def advance(this: Run, plan: Plan, number: int) -> Round | None:
-    """Close every whole round from `number` on; return the first that is not, None when the run is trained."""
+def advance(this: Run, plan: Plan, newest: Wave | None) -> tuple[Round | None, Refusals]:
+    """Close every whole round from the newest wave's on; return the first that is not, None when the run is trained.
+
+    What lanes left and cannot be believed is put aside: which lanes, and why.
+    """
+    number, refused = newest.round if newest else 0, Refusals()
     while found := rounds.current(this, plan, number):
-        if rounds.pending(plan, found):
-            return found
-        rounds.close(this, plan, found)
-        number = found.number
-    return None
+        whole, number = not rounds.pending(plan, found), found.number
+        odd = rounds.close(this, plan, found) if whole else rounds.doubtful(this, plan, found)
+        if not whole and not odd:
+            return found, refused
+        for lane, reason in odd.items():
+            left = [keys.state_key(number, *at) for at in found.sizes if at[0] == lane]
+            rejection.reject(this, newest, number, lane, reason, left)  # all: a late state is made from earlier ones
+        refused |= odd
+    return judged(this, plan, newest)
 
 
-def next_slices(this: Run, plan: Plan, found: Round, turn: Turn) -> list[Slice]:
+def judged(this: Run, plan: Plan, newest: Wave | None) -> tuple[Round | None, Refusals]:
+    """Return the evaluation, and which lanes' shares cannot be believed; None where all can."""
+    odd = evaluation.refused(this, plan)
+    for lane, reason in odd.items():
+        left = [keys.scores_key(lane), *([keys.FINAL] if lane == 0 else [])]
+        rejection.reject(this, newest, plan["rounds"], lane, reason, left)
+    return (rounds.evaluation(this, plan) if odd else None), odd
+
+
+def next_slices(this: Run, plan: Plan, found: Round, turn: Turn, refused: Refusals) -> list[Slice]:
     """Return the slices of the next wave, attempts counted; RunError when one has failed too often."""
     mine = ledger.find(this, turn.wave) if turn.wave is not None else None
     reasons = ledger.outcome(mine, turn.items, turn.lost)
     before = {piece.lane: piece for piece in mine.slices} if mine else {}
     wanted = rounds.pending(plan, found)[: turn.limits.lanes]
-    return [ledger.retried(piece, before.get(piece.lane), reasons.get(piece.lane), plan["batch"]) for piece in wanted]
+    return [
+        refusal(this, piece, before.get(piece.lane), refused[piece.lane])
+        if piece.lane in refused
+        else ledger.retried(piece, before.get(piece.lane), reasons.get(piece.lane), plan["batch"])
+        for piece in wanted
+    ]
+
+
+def refusal(this: Run, wanted: Slice, before: Slice | None, reason: str) -> Slice:
+    """Return the slice to try next of a lane that was refused."""
+    return ledger.refused(wanted, before, reason, rejection.times(this, wanted.round, wanted.lane))
 
 
 def write(this: Run, plan: Plan, newest: Wave | None, wanted: list[Slice], turn: Turn) -> Wave | None:

@@ -7,6 +7,7 @@ DlError
 ├── StoreError       the object store refused or lost something
 │   ├── AbsentError      it has no such object
 │   └── AccessError      it does not let this deployment in: wrong keys or rights, no such bucket
+├── InspectionError  what a trainer left in the store is damaged, or not what the plan says
 ├── TransferError    a presigned URL could not be read or written
 └── RunError         a run cannot go on: it failed, was cancelled, or exists with other parameters
 
@@ -48,6 +49,14 @@ class AbsentError(StoreError):
 
 class AccessError(StoreError):
     """The object store does not let this deployment in: wrong keys or rights, or no such bucket."""
+
+
+class InspectionError(DlError):
+    """What a trainer left is damaged, or not what the plan says; `lanes` are those it is from, where that is known."""
+
+    def __init__(self, text: str, *lanes: int) -> None:
+        super().__init__(text)
+        self.lanes = lanes
 
 
 class TransferError(DlError):

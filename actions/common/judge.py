@@ -24,8 +24,8 @@ def judge(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[str,
         learner = trained(params, learners)
         data = sets.open(params["set"], {name: params["get"][name] for name in ("x", "y")})
         found = judgement(learner, data, params)
-        if params["final"]:
-            leave(learner, params["final"])
+        if params["makes_final"]:
+            found["final_md5"] = leave(learner, params["final"])
     spent = {"seconds": time.time() - began, "memory": peak.bytes}
     transfer.put_json(params["put"], {**found, **spent})
     return {**place, "step": 1, **spent}
@@ -51,9 +51,12 @@ def judgement(learner: Learner, data: dict[str, Any], params: dict[str, Any]) ->
     return {"scores": scores, "sums": learner.sums(), "weights_sha256": state.digest(weights)}
 
 
-def leave(learner: Learner, url: str) -> None:
-    """Upload the model as a `.keras` file."""
+def leave(learner: Learner, url: str | None) -> str:
+    """Make the model's `.keras` file, upload it where there is a URL, and return its MD5 in hexadecimal."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "final.keras"
         learner.save(path)
-        transfer.put(url, path)
+        digest = transfer.md5(path)
+        if url:
+            transfer.put(url, path, digest)
+    return digest.hex()

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from common import state
 from common.errors import ModelError
 from common.model import ADVICE, Learner
 from common.schedule import Schedule
@@ -96,8 +96,11 @@ class Lane:
 
 
 def check_weights(tensors: Tensors, progress: Progress) -> None:
-    """Refuse a state with weights that are no numbers: the next lanes would start from it."""
+    """Refuse a state with weights that cannot be trained on: the next lanes would start from it."""
     for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        if tensor.dtype.kind != "f":
+            continue
+        most = state.limit(name, progress.rules[name], tensor.dtype)
+        if not state.within(tensor, most):
             place = f"round {progress.round}, lane {progress.lane}, step {progress.step}"
-            raise ModelError(f"{place}: {name} is not finite, expected finite numbers; {ADVICE}")
+            raise ModelError(f"{place}: {name} became NaN or left -{most:.3g}..{most:.3g}; {ADVICE}")

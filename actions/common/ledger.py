@@ -128,7 +128,7 @@ def failure(item: Any, longest: bool) -> str | None:
 
 def too_slow(item: Any) -> bool:
     """Return whether a trainer was queued too long, or ended at its deadline before the first save step."""
-    return isinstance(item, dict) and bool(item.get("late") or ("step" in item and item["step"] == item["start"]))
+    return isinstance(item, dict) and bool(item.get("late") or ("step" in item and item["step"] == item.get("start")))
 
 
 def retried(wanted: Slice, before: Slice | None, reason: str | None, batch: int) -> Slice:
@@ -143,10 +143,25 @@ def retried(wanted: Slice, before: Slice | None, reason: str | None, batch: int)
         return replace(wanted, micro=before.micro)
     if reason is None:
         return before
-    if before.attempt >= ATTEMPTS:
-        where = f"lane {wanted.lane} of round {wanted.round} at step {wanted.start}"
-        raise RunError(f"{where} failed {before.attempt} times, the last time: {reason}")
-    return replace(before, attempt=before.attempt + 1, reason=reason, micro=smaller(before, reason, batch))
+    return again(before, before.attempt, reason, smaller(before, reason, batch))
+
+
+def refused(wanted: Slice, before: Slice | None, reason: str, times: int) -> Slice:
+    """Return the slice to try next where what the lane left was refused, for this reason and so many `times` in all.
+
+    A refusal counts whatever was saved in between: a trainer that was taken over could save and fail for ever.
+    """
+    tried = before.attempt if before and wanted.same_work(before) else 1
+    counted = max(tried, (times - 1) % ATTEMPTS + 1)  # a run that is taken up has its attempts again
+    return again(wanted, counted, reason, before.micro if before else None)
+
+
+def again(piece: Slice, tried: int, reason: str, micro: int | None) -> Slice:
+    """Return the next attempt of a slice; RunError after the last."""
+    if tried >= ATTEMPTS:
+        where = f"lane {piece.lane} of round {piece.round} at step {piece.start}"
+        raise RunError(f"{where} failed {tried} times, the last time: {reason}")
+    return replace(piece, attempt=tried + 1, reason=reason, micro=micro)
 
 
 def smaller(before: Slice, reason: str, batch: int) -> int | None:

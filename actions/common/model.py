@@ -6,6 +6,8 @@ traced graph call takes many batches, so that small batches cost no more a sampl
 grow with the data.
 """
 
+import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -134,12 +136,18 @@ class Learner:
     def save(self, path: Path) -> None:
         """Write a `.keras` file that plain Keras loads, optimizer state included.
 
-        By way of a folder: into a file, Keras holds all weights in memory twice.
+        By way of a folder: into a file, Keras holds all weights in memory twice. The same model gives the same bytes:
+        no times are kept, neither the parts' nor when it was saved.
         """
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as file:
             self.model.save(folder, zipped=False)
-            for part in sorted(Path(folder).rglob("*")):
-                file.write(part, part.relative_to(folder))
+            about = Path(folder) / "metadata.json"
+            about.write_text(json.dumps({"keras_version": keras.__version__}))
+            for part in sorted(part for part in Path(folder).rglob("*") if part.is_file()):
+                name = zipfile.ZipInfo(str(part.relative_to(folder)))
+                name.file_size = part.stat().st_size  # or the format has no room for 4 GB
+                with part.open("rb") as source, file.open(name, "w") as target:
+                    shutil.copyfileobj(source, target)
 
     def _run(self, kind: str, x: Array, y: Array, bounds: Array, micro: int | None) -> None:
         x, y = _as_keras(x), _as_keras(y)

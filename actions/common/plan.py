@@ -186,6 +186,11 @@ def evaluation(full: dict[str, Any], train: Pair, file: Pair | None, means: bool
     return {"held_out": examples, "judges": judges(full["workers"], examples) if means else 1}
 
 
+def evaluators(plan: Plan) -> int:
+    """Return how many lanes judge: two at least where there are as many, so that none is believed alone."""
+    return int(max(plan["judges"], min(2, plan["workers"])))
+
+
 def schedule(plan: Plan) -> Schedule:
     """Return the plan's schedule."""
     return Schedule(**schedule_numbers(plan))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from string import Template
 from typing import Any
 
-from common import ledger, processor, rounds, warm_up
+from common import ledger, processor, rejection, rounds, warm_up
 from common.ledger import Slice, Wave
 from common.plan import Plan
 from common.run import Run
@@ -48,7 +48,7 @@ def facts(this: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any
     with ThreadPoolExecutor(READERS) as pool:
         summaries = list(pool.map(lambda number: rounds.summaries(this, number + 1), range(plan["rounds"])))
         waves = [wave for wave in pool.map(lambda n: ledger.find(this, n), range(len(this.sizes("waves/")))) if wave]
-    warmed = warm_up.find(this)
+    warmed, (warm, doubts) = warm_up.find(this), warm_up.told(this)
     kinds = processor.seen(summaries)
     now, judged = time.time(), next(wave.issued for wave in waves if wave.round == plan["rounds"])
     phases = {"split": split["seconds"], "train": judged - waves[0].issued, "evaluate": now - judged}
@@ -59,12 +59,12 @@ def facts(this: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan["created"]}.items()},
         "activations": activations(waves, plan["workers"] if warmed else 0),
         "gb_seconds_estimated": gb_seconds(
-            [(one["seconds"], one["memory"]) for one in (*warm_up.told(this), *shares)]
+            [(one["seconds"], one["memory"]) for one in (*warm, *shares)]
             + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],
             split["seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
         ),
         "processors": kinds,
-        "warnings": [*warnings(plan, split, waves), *processor.warnings(kinds)],
+        "warnings": [*warnings(plan, split, waves), *processor.warnings(kinds), *rejection.warnings(this), *doubts],
     }
 
 

@@ -2,20 +2,23 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from common import averaging, state
+from common import averaging, inspection, state
 from common import run as keys
 from common.averaging import Lane, Moving, Outer
-from common.errors import RunError
+from common.errors import InspectionError, RunError
+from common.inspection import Due, Inspected
 from common.keras_names import is_accuracy
 from common.ledger import Slice
-from common.plan import Plan, schedule
+from common.plan import Plan, evaluators, schedule
 from common.run import Run
 from common.store import PART_BYTES
 from common.stream import Stream
+
+Refusals = dict[int, str]  # lane -> why what it left cannot be believed
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Round:
     number: int
     steps: dict[int, int]  # lane -> last saved step, 0 where there is none
     closed: bool
+    sizes: dict[tuple[int, int], int] = field(default_factory=dict)  # bytes of each state, by lane and step
 
 
 def look(this: Run, plan: Plan, number: int) -> Round:
@@ -36,13 +40,13 @@ def look(this: Run, plan: Plan, number: int) -> Round:
     }
     steps = {lane: max((s for k, s in sizes if k == lane), default=0) for lane in range(plan["workers"])}
     closing = keys.model_key(number + 1)
-    return Round(number, steps, closing in this.sizes(closing))
+    return Round(number, steps, closing in this.sizes(closing), sizes)
 
 
 def evaluation(this: Run, plan: Plan) -> Round:
     """Read the evaluation's standing: a lane's only step is to judge its share of the held-out set."""
     held = this.sizes(keys.SCORES)
-    steps = {lane: int(keys.scores_key(lane) in held) for lane in range(plan["judges"])}
+    steps = {lane: int(keys.scores_key(lane) in held) for lane in range(evaluators(plan))}
     return Round(plan["rounds"], steps, all(steps.values()))
 
 
@@ -66,14 +70,77 @@ def lengths(plan: Plan, number: int) -> Callable[[int], int]:
     return (lambda _: 1) if number == plan["rounds"] else partial(schedule(plan).steps, number)
 
 
-def close(this: Run, plan: Plan, found: Round) -> None:
-    """Average the lanes of a whole round into the next round's start; written last, that object closes the round."""
-    lanes = [streamed(this, keys.state_key(found.number, *at)) for at in found.steps.items()]
+def close(this: Run, plan: Plan, found: Round) -> Refusals:
+    """Average the lanes of a whole round into the next round's start; written last, that object closes the round.
+
+    Where a lane's state cannot be believed, nothing is written.
+    """
+    lanes, refused = opened(this, plan, found, found.steps)
+    if refused := refused or differing(this, found, lanes) or begun(this, plan, found, lanes):
+        return refused
     weights = lane_weights(plan, lanes)
-    metadata = {"round": str(found.number + 1), "lanes": json.dumps(summary(lanes, weights))}
+    told = {"lanes": json.dumps(summary(lanes, weights)), "signature": lanes[0].signature}
+    metadata = {"round": str(found.number + 1), **told}
     pushed, reset, moved = outer(this, plan, found), fresh(this, plan, found), moving(this, found, lanes, weights)
     pieces = averaging.merged(lanes, weights, metadata, pushed, reset, moved)
-    this.objects.create_from(this.at(keys.model_key(found.number + 1)), averaging.parts(pieces, PART_BYTES))
+    try:
+        this.objects.create_from(this.at(keys.model_key(found.number + 1)), averaging.parts(pieces, PART_BYTES))
+    except InspectionError as error:
+        return dict.fromkeys(error.lanes or found.steps, str(error))
+    return {}
+
+
+def opened(this: Run, plan: Plan, found: Round, steps: Mapping[int, int]) -> tuple[list[Inspected], Refusals]:
+    """Open a state of each lane, at those steps; return them, and why some cannot be believed."""
+    lanes, refused = [], {}
+    for lane, step in steps.items():
+        read = Stream(this.objects, this.at(keys.state_key(found.number, lane, step))).read
+        due = Due.of(plan, found.number, lane, step)
+        try:
+            lanes.append(Inspected(read, averaging.AHEAD, found.sizes[lane, step], due))
+        except InspectionError as error:
+            refused[lane] = str(error)
+    return lanes, refused
+
+
+def differing(this: Run, found: Round, lanes: Sequence[Inspected]) -> Refusals:
+    """Return which lanes' states are of another kind than the round's start, in the first round than most."""
+    begun = reader(this, keys.model_key(found.number)).metadata if found.number else {}
+    known = begun.get("signature")
+    odd = inspection.dissenters({lane.due.lane: lane.signature for lane in lanes}, known)
+    whose = "the round's start" if known else "most lanes"
+    return dict.fromkeys(odd, f"its tensors, rules or metrics are not those of {whose}")
+
+
+def begun(this: Run, plan: Plan, found: Round, lanes: Sequence[Inspected]) -> Refusals:
+    """Return why what the first round started from, which averages need and lane 0 saves, cannot be believed."""
+    if found.number or not (keeps_start(plan) or (len(lanes) > 1 and lanes[0].progress.decays)):
+        return {}
+    if (0, 0) not in found.sizes:
+        return {0: "it has not saved what it started from"}
+    starts, refused = opened(this, plan, found, {0: 0})
+    if any(averaging.shapes(start.tensors) != averaging.shapes(lanes[0].tensors) for start in starts):
+        refused = {0: "what it started from has other tensors than what it came to"}
+    return unreadable(starts, refused)
+
+
+def doubtful(this: Run, plan: Plan, found: Round) -> Refusals:
+    """Return why a lane cannot go on from its last state; all of that is read, which is rare."""
+    if found.number == plan["rounds"]:
+        return {}
+    begun = {piece.lane: piece.start for piece in pending(plan, found) if piece.start}
+    return unreadable(*opened(this, plan, found, begun))
+
+
+def unreadable(lanes: Sequence[Inspected], refused: Refusals) -> Refusals:
+    """Return the refusals, and those of lanes with numbers that cannot be trained on."""
+    found = dict(refused)
+    for lane in lanes:
+        try:
+            lane.read_all()
+        except InspectionError as error:
+            found[lane.due.lane] = str(error)
+    return found
 
 
 def keeps_start(plan: Plan) -> bool:

@@ -51,6 +51,11 @@ class Run:
         """Write a document unless it exists; return whether this call wrote it."""
         return self.objects.create(self.at(key), json.dumps(document, indent=1, allow_nan=False).encode())
 
+    def move(self, key: str, other: str) -> None:
+        """Give an object another name; one that is gone was moved by a twin."""
+        if self.objects.copy(self.at(key), self.at(other)):
+            self.objects.delete(self.at(key))
+
     def plan(self) -> dict[str, Any]:
         """Return plan.json; RunError when there is no such run."""
         plan = self.find_whole(PLAN, PLAN_KEYS)
@@ -94,6 +99,7 @@ BEAT = "beat.json"
 DRIVERS = "drivers/"
 FAILURES = "failures/"
 SCORES = "scores/"
+REJECTED = "rejected/"
 FINAL = "final.keras"
 HISTORY = "history.csv"
 REPORT = "report.json"
@@ -130,6 +136,16 @@ def numbered_key(folder: str, number: int) -> str:
     return f"{folder}{number:04d}.json"
 
 
+def rejected_key(wave: int, key: str) -> str:
+    """Return where an object lies that was refused after a wave."""
+    return f"{REJECTED}{wave:06d}/{key}"
+
+
+def rejection_key(wave: int, round_: int, lane: int) -> str:
+    """Return the key that says why what a lane left in a round was refused after a wave."""
+    return rejected_key(wave, f"round-{round_:05d}-lane-{lane:02d}.json")
+
+
 def round_folder(round_: int) -> str:
     """Return the folder of a round."""
     return f"rounds/{round_:05d}/"
@@ -151,4 +167,13 @@ STATE = re.compile(r"rounds/\d{5}/lane-(\d{2})/step-(\d{8})\.safetensors")
 def read_state_key(key: str) -> tuple[int, int] | None:
     """Return (lane, step) of a lane state's key, None for any other key."""
     match = STATE.fullmatch(key)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+REJECTION = re.compile(r"rejected/\d{6}/round-(\d{5})-lane-(\d{2})\.json")
+
+
+def read_rejection_key(key: str) -> tuple[int, int] | None:
+    """Return (round, lane) of a refusal's key, None for any other key."""
+    match = REJECTION.fullmatch(key)
     return (int(match[1]), int(match[2])) if match else None

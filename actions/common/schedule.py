@@ -50,10 +50,14 @@ class Schedule:
         """Batches of the lane's round."""
         return sum(last - first for _, first, last in self.passes(round_, lane))
 
-    def examples(self, round_: int, lane: int) -> int:
-        """Examples of the lane's round, an example of two passes counted twice."""
-        count = self.counts[self.shard(round_, lane)]
-        return sum(min(last * self.batch, count) - first * self.batch for _, first, last in self.passes(round_, lane))
+    def examples(self, round_: int, lane: int, step: int | None = None) -> int:
+        """Examples of the lane's round, or of its first steps; an example of two passes is counted twice."""
+        count, left, found = self.counts[self.shard(round_, lane)], step, 0
+        for _, first, last in self.passes(round_, lane):
+            end = last if left is None else min(last, first + left)
+            found += min(end * self.batch, count) - first * self.batch
+            left = None if left is None else left - (end - first)
+        return found
 
     def order(self, round_: int, lane: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The lane's round as indices into its shard, and its batches' bounds: batch i is bounds[i]..bounds[i+1]."""
@@ -88,8 +92,11 @@ def judges(workers: int, examples: int) -> int:
 
 
 def share(examples: int, judges: int, lane: int) -> tuple[int, int]:
-    """The rows of the held-out set that a lane judges, as (first, after the last); whole batches but for the end."""
-    batches = -(-examples // EVALUATION_BATCH)
+    """The rows of the held-out set that a lane judges, as (first, after the last); whole batches but for the end.
+
+    A lane beyond the judges judges what one of them does.
+    """
+    batches, lane = -(-examples // EVALUATION_BATCH), lane % judges
     first, last = (batches * k // judges * EVALUATION_BATCH for k in (lane, lane + 1))
     return first, min(last, examples)
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from common import ledger, rounds
+from common import inspection, ledger, rounds
 from common import run as keys
 from common.ledger import Slice, Wave
-from common.plan import Plan, schedule, schedule_numbers
+from common.plan import Plan, evaluators, schedule, schedule_numbers
 from common.run import Run
 from common.schedule import Schedule, share, stops
 
@@ -44,7 +44,7 @@ def following(this: Run, plan: Plan, steps: Schedule, piece: Slice) -> dict[str,
     """Return what else the lane reads next, a shard or the held-out set: the trainer fetches it meanwhile."""
     after = piece.round + 1
     if after == steps.rounds:
-        if piece.lane >= plan["judges"]:
+        if piece.lane >= evaluators(plan):
             return None
         return {"shard": f"{this.name}/{plan['evaluate_on']}", **urls(this, held_out(plan))}
     shard = steps.shard(after, piece.lane)
@@ -84,6 +84,7 @@ def evaluation(this: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any
         "put": this.objects.presign_put(this.at(keys.scores_key(piece.lane))),
         "final": final,
         "averaged": plan["workers"] > 1,
+        "makes_final": inspection.makes_final(piece.lane),
     }
 
 

@@ -7,6 +7,7 @@ one after the other.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from common.errors import ModelError, StoreError
+from common.errors import InspectionError, ModelError, StoreError
 
 Tensors = dict[str, NDArray[Any]]
 
 # What a tensor's rule says to the reducer; the moments rules are followed by the partner's name.
 MEAN, KEEP = "mean", "keep"
 MOMENTS_MEAN, MOMENTS_VARIANCE = "moments-mean:", "moments-variance:"
+
+HEADER_LIMIT = 4 << 20  # bytes, some 15 000 tensors: a reader holds 20 times as much while it reads
+RANK_LIMIT = 32  # axes, as numpy had it for long
+# A trained weight stays below this: squares, and sums of squares, are still numbers in float32.
+WEIGHT_LIMIT, SQUARE_LIMIT = 2.0**62, 2.0**126
 
 _CODES = {
     "float64": "F64", "float32": "F32", "float16": "F16",
@@ -80,22 +86,65 @@ class Progress:
 def header_size(data: bytes) -> int:
     """Bytes from the file's start to its first tensor, read from the first eight."""
     if len(data) < 8:
-        raise StoreError(f"state: got {len(data)} bytes, expected at least the 8 of a safetensors length")
-    return 8 + int.from_bytes(data[:8], "little")
+        raise InspectionError(f"state: got {len(data)} bytes, expected at least the 8 of a safetensors length")
+    size = 8 + int.from_bytes(data[:8], "little")
+    if size > HEADER_LIMIT:
+        raise InspectionError(f"state: got a header of {size} bytes, expected at most {HEADER_LIMIT}")
+    return size
 
 
 def read_header(data: bytes) -> tuple[dict[str, Entry], dict[str, str]]:
     """Tensors (in the order they lie in the file) and metadata, from a file's first `header_size` bytes or more."""
     size = header_size(data)
     if len(data) < size:
-        raise StoreError(f"state: got the first {len(data)} bytes, expected the {size} of its header")
-    header = json.loads(data[8:size])
-    metadata = header.pop("__metadata__", {})
-    tensors = {
-        name: Entry(_DTYPES[e["dtype"]], tuple(e["shape"]), size + e["data_offsets"][0], size + e["data_offsets"][1])
-        for name, e in header.items()
-    }
-    return dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end))), metadata
+        raise InspectionError(f"state: got the first {len(data)} bytes, expected the {size} of its header")
+    try:
+        header = json.loads(data[8:size])
+    except (ValueError, RecursionError) as error:
+        raise InspectionError(f"state: got a header that is no JSON ({type(error).__name__})") from None
+    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise InspectionError("state: got a header without tensors or with other metadata than texts")
+    entries = [(name, _entry(name, told, size)) for name, told in header.items()]
+    tensors = dict(sorted(entries, key=lambda item: (item[1].begin, item[1].end)))
+    end = size
+    for name, entry in tensors.items():
+        if entry.begin != end:
+            raise InspectionError(f"state: {name[:80]} begins at byte {entry.begin}, expected {end}, where others end")
+        end = entry.end
+    return tensors, metadata
+
+
+def _entry(name: str, told: Any, size: int) -> Entry:
+    match told:
+        case {"dtype": str(code), "shape": list(shape), "data_offsets": [begin, end]} if code in _DTYPES:
+            natural = all(type(n) is int and 0 <= n < 1 << 63 for n in (*shape[:RANK_LIMIT], begin, end))
+            fits = natural and len(shape) <= RANK_LIMIT
+            if fits and end - begin == math.prod(shape) * _DTYPES[code].itemsize:
+                return Entry(_DTYPES[code], tuple(shape), size + begin, size + end)
+    raise InspectionError(f"state: {name[:80]}: got no dtype, shape and offsets that fit each other")
+
+
+def rule(name: str, floating: bool, shape: tuple[int, ...]) -> str:
+    """What happens to a tensor of no moments: floats are averaged, but for an optimizer's scalars.
+
+    These (iterations, rate, loss scale, Nadam's product) belong together: all are from one lane.
+    """
+    counter = name.startswith("optimizer.") and not shape
+    return MEAN if floating and not counter else KEEP
+
+
+def limit(name: str, rule_: str, dtype: np.dtype[Any]) -> float:
+    """How far from 0 the numbers of a floating tensor may be; what lies beyond cannot be trained on, or averaged."""
+    largest = float(np.finfo(dtype).max)
+    if rule_.startswith(MOMENTS_VARIANCE):
+        return min(SQUARE_LIMIT, largest)
+    return min(WEIGHT_LIMIT, largest) if name.startswith("trainable.") or rule_.startswith(MOMENTS_MEAN) else largest
+
+
+def within(values: NDArray[Any], most: float) -> bool:
+    """Return whether all numbers are within -most..most; NaN is not."""
+    return not values.size or bool(values.min() >= -most and values.max() <= most)
 
 
 def write_header(tensors: Mapping[str, Entry | NDArray[Any]], metadata: Mapping[str, str]) -> bytes:

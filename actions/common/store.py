@@ -169,6 +169,14 @@ class Objects:
                 self.client.abort_multipart_upload(Bucket=at.bucket, Key=at.key, UploadId=upload)
         return written
 
+    def copy(self, at: Location, to: Location) -> bool:
+        """Copy an object within the store; return whether there was one."""
+        try:
+            self._call("copy_object", to, CopySource={"Bucket": at.bucket, "Key": at.key})
+        except AbsentError:
+            return False
+        return True
+
     def delete(self, at: Location) -> None:
         """Delete an object; deleting what is not there is fine."""
         self._call("delete_object", at)

@@ -35,12 +35,13 @@ def fetch(url: str, path: Path, etag: str | None = None) -> str:
     raise AssertionError("the loop above returns or raises")
 
 
-def put(url: str, path: Path) -> bool:
-    """Upload a file as a new object, whole or not at all; False when the object exists already.
+def put(url: str, path: Path, digest: bytes | None = None) -> bool:
+    """Upload a file, whose MD5 may be known, as a new object, whole or not at all; False when it exists already.
 
     Without the digest, a server may keep what came before the connection broke: versitygw does.
     """
-    headers = {"If-None-Match": "*", "Content-Length": str(path.stat().st_size), "Content-MD5": md5(path)}
+    text = base64.b64encode(digest or md5(path)).decode()  # RFC 1864
+    headers = {"If-None-Match": "*", "Content-Length": str(path.stat().st_size), "Content-MD5": text}
     try:
         with path.open("rb") as file:
             answer = POOL.request("PUT", url, body=file, headers=headers)
@@ -51,11 +52,10 @@ def put(url: str, path: Path) -> bool:
     return answer.status != 412
 
 
-def md5(path: Path) -> str:
-    """Return a file's digest as the header has it: base64 of MD5 (RFC 1864)."""
+def md5(path: Path) -> bytes:
+    """Return a file's MD5."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
-    return base64.b64encode(digest).decode()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
 
 
 def fetch_state(url: str) -> tuple[Tensors, dict[str, str]]:

@@ -44,20 +44,16 @@ def named(model: Any) -> Variables:
 def rules(model: Any, variables: Variables) -> dict[str, str]:
     """Return what the reducer does with each tensor (common/state.py)."""
     names = {id(variable): name for name, variable in variables.items()}
-    found = {name: _rule(name, variable) for name, variable in variables.items()}
+    found = {
+        name: state.rule(name, keras.backend.is_float_dtype(variable.dtype), tuple(variable.shape))
+        for name, variable in variables.items()
+    }
     for layer in batch_norms(model):
         if not layer.renorm:  # its variance follows from its deviation: `project` does that
             mean, variance = names[id(layer.moving_mean)], names[id(layer.moving_variance)]
             found[mean] = state.MOMENTS_MEAN + variance
             found[variance] = state.MOMENTS_VARIANCE + mean
     return found
-
-
-def _rule(name: str, variable: Any) -> str:
-    # An optimizer's scalars (iterations, rate, loss scale, Nadam's product) belong together: all from one lane.
-    counter = name.startswith("optimizer.") and not tuple(variable.shape)
-    floating = keras.backend.is_float_dtype(variable.dtype)
-    return state.MEAN if floating and not counter else state.KEEP
 
 
 def batch_norms(model: Any) -> Iterator[Any]:

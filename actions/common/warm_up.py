@@ -5,13 +5,14 @@ CPU. The warm-up is entered in the ledger, since its branches count against the 
 on it: a trainer that it did not reach starts cold in the first wave.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from common import inspection
 from common import run as keys
+from common.errors import InspectionError
 from common.ledger import check_mendable
 from common.pace import RESERVED, Limits
 from common.plan import Plan
@@ -99,13 +100,23 @@ def ended(this: Run, plan: Plan) -> bool:
     return keys.COLD in held or len(held) >= plan["workers"]
 
 
-def told(this: Run) -> list[dict[str, Any]]:
-    """Return what the warm trainers said of themselves: seconds, memory in bytes."""
-    held = sorted(this.sizes(keys.WARM).keys() - {keys.COLD})
-    return [json.loads(this.objects.read(this.at(key))) for key in held]
+def told(this: Run) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what the warm trainers said of themselves (seconds, memory in bytes), and what cannot be believed."""
+    believed, doubts = [], []
+    for key, size in sorted(this.sizes(keys.WARM).items()):
+        if key == keys.COLD:
+            continue
+        try:
+            found = inspection.document(this, key, size)
+            inspection.check_spent(found)
+            inspection.check_number("step_seconds", found.get("step_seconds", 0), 0, LONGEST_SECONDS)
+            believed.append(found)
+        except InspectionError as error:
+            doubts.append(f"{key} is left out of the seconds and the memory: {error}")
+    return believed, doubts
 
 
 def step_seconds(this: Run, plan: Plan) -> float | None:
     """Return how long a step took the slowest warm trainer; None where one has not told, or steps are not all."""
-    steps = [found["step_seconds"] for found in told(this) if "step_seconds" in found]
+    steps = [found["step_seconds"] for found in told(this)[0] if "step_seconds" in found]
     return max(steps) if len(steps) == plan["workers"] and plan["weighting"] != "accuracy" else None

@@ -22,7 +22,7 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     shares = evaluation.told(this, plan)
     result = {
         "run": this.name,
-        **report.judgement(evaluation.merged(shares)),
+        **report.judgement(evaluation.merged(plan, shares)),
         **report.facts(this, plan, began, shares),
         "weights_sha256": shares[0]["weights_sha256"],
         "final": str(this.at(keys.FINAL)),

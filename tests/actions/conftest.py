@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common import run as keys
+from common.run import Run
 from common.store import Location, Objects
 from common.throttle import FOLDER
 
@@ -30,13 +32,18 @@ def stock_limits(monkeypatch):
     monkeypatch.setenv("__OW_API_HOST", "http://127.0.0.1:9")
 
 
-@pytest.fixture
-def throttle(s3):
-    """Give a namespace in which no other test's run is alive: some live in another hour."""
+def alone(s3):
+    """Return the store, without traces of other tests' live runs: some live in another hour."""
     objects = Objects(s3.params)
     for key in objects.sizes(FOLDER):
         objects.delete(Location(objects.bucket, key))
     return objects
+
+
+@pytest.fixture
+def throttle(s3):
+    """Give a namespace in which no other test's run is alive."""
+    return alone(s3)
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +91,21 @@ def keras_file(shape=(8, 8), units=5, loss="sparse_categorical_crossentropy", st
         archive.writestr(zipfile.ZipInfo("config.json"), json.dumps(config))
         archive.writestr(zipfile.ZipInfo("model.weights.h5"), b"weights")
     return file.getvalue()
+
+
+@pytest.fixture
+def run(action, given):
+    """Give a function that plans and splits this test's run."""
+
+    def make(**changes):
+        planned = action("planner")({**given, **changes})
+        this = Run(Objects(given["s3"]), planned["run"])
+        for lane in range(this.plan()["workers"]):
+            this.create_json(keys.warm_key(lane), {})  # as warm trainers say
+        action("splitter")({"s3": given["s3"], "run": planned["run"]})
+        return this
+
+    return make
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The reducer's turns on a real store; lanes' states are written by the presigned URLs it hands out, as trainers do."""
 
+import hashlib
 import json
 import urllib.error
 import urllib.request
@@ -9,12 +10,13 @@ import pytest
 
 from common import drive, lease, ledger, pace, rounds, slices, state
 from common.errors import RunError
-from common.run import Run
-from common.store import Objects
+from common.plan import schedule
+from common.schedule import Schedule
 
 from .conftest import arrays, npz
 
 STOCK = pace.Limits(60, 30)
+FINAL = b"a model"
 KILL = "The action did not produce a valid response and exited unexpectedly."
 
 
@@ -48,46 +50,54 @@ class Driver:
         return (slices.values(self.this, self.this.plan(), wave) if wave else []), pending
 
 
-@pytest.fixture
-def run(action, given):
-    """Give a function that plans and splits this test's run."""
-
-    def make(**changes):
-        planned = action("planner")({**given, **changes})
-        for value in planned["value"]:
-            assert put(value["put"], b"{}") == 200  # as a warm trainer says
-        action("splitter")({"s3": given["s3"], "run": planned["run"]})
-        return Run(Objects(given["s3"]), planned["run"])
-
-    return make
-
-
 def put(url, body):
     request = urllib.request.Request(url, body, {"If-None-Match": "*"}, method="PUT")
     with urllib.request.urlopen(request) as answer:
         return answer.status
 
 
-def train(value, tmp_path, step=None):
-    """Write what a trainer would: a state of numbers that differ by round and lane; return its item."""
+def trained(value, step=None):
+    """Return what a trainer would leave: numbers that differ by round and lane, and what it says of itself."""
     lane, round_ = value["lane"], value["round"]
     step = step or value["put"][-1][0]
     rules = {"trainable.0000.w": "mean", "optimizer.0000.i": "keep"}
-    progress = state.Progress(rules, round_, lane, step, examples=10 + lane, activation_seconds=2.0)
-    progress.sums = {"loss": [float(lane + 1), 10.0]}
+    examples = Schedule(**value["schedule"]).examples(round_, lane, step)
+    progress = state.Progress(rules, round_, lane, step, examples, activation_seconds=2.0)
+    progress.sums = {"loss": [float(lane + 1), float(examples)]}
     tensors = {
         "trainable.0000.w": np.full(3, 10.0 * round_ + lane, np.float32),
         "optimizer.0000.i": np.int64(step).reshape(()),
     }
-    path = tmp_path / "state"
-    state.save(path, tensors, progress.pack())
-    assert put(dict(map(tuple, value["put"]))[step], path.read_bytes()) == 200
-    return {"lane": lane, "start": value["start"], "step": step}
+    return tensors, progress
 
 
-def judge(value):
+def leave(value, body, step=None):
+    """Write a state's bytes as a trainer does; return its item."""
+    step = step or value["put"][-1][0]
+    assert put(dict(map(tuple, value["put"]))[step], body) == 200
+    return {"lane": value["lane"], "start": value["start"], "step": step}
+
+
+def train(value, tmp_path, step=None):
+    """Write what a trainer would; return its item."""
+    tensors, progress = trained(value, step)
+    state.save(tmp_path / "state", tensors, progress.pack())
+    return leave(value, (tmp_path / "state").read_bytes(), step)
+
+
+def judged(value):
+    """Return what a trainer would say that judged its share."""
+    rows = value["rows"][1] - value["rows"][0]
+    told = {"scores": {"loss": 0.5}, "sums": {"loss": [0.5 * rows, float(rows)]}, "seconds": 1.0, "memory": 1 << 28}
+    final = {"final_md5": hashlib.md5(FINAL).hexdigest()} if value["makes_final"] else {}
+    return {**told, "weights_sha256": "ab" * 32, **final}
+
+
+def judge(value, final=FINAL, **changes):
     """Write what a trainer would that judged its share; return its item."""
-    assert put(value["put"], b"{}") == 200
+    if value["final"]:
+        assert put(value["final"], final) == 200
+    assert put(value["put"], json.dumps({**judged(value), **changes}).encode()) == 200
     return {"lane": value["lane"], "start": 0, "step": 1}
 
 
@@ -110,16 +120,20 @@ def test_rounds_follow_each_other_until_the_run_is_trained(run, tmp_path):
             for v in values
         ]
         there = [(f"{this.name}/{k}", f"shards/{k:02d}/y.npy") for k in (1, 2, 0)]  # the pass ends, and lanes move on
-        judged = [(f"{this.name}/test", "test/y.npy"), None, None]
-        assert ahead == {1: there, 3: judged}.get(number, [None] * 3)
+        held_out = (f"{this.name}/test", "test/y.npy")
+        assert ahead == {1: there, 3: [held_out, held_out, None]}.get(number, [None] * 3)
         items = [train(value, tmp_path) for value in values]
-    [value], pending = driver.turn(items)
-    assert (value["round"], value["lane"], value["rows"], pending) == (4, 0, (0, 40), True)
-    assert driver.turn([judge(value)]) == ([], False)
-    expected = [np.average([10.0 * r + k for k in range(3)], weights=[10, 11, 12]) for r in range(4)]
+    values, pending = driver.turn(items)
+    assert pending and [(v["round"], v["lane"], v["rows"], bool(v["final"]), v["makes_final"]) for v in values] == [
+        (4, 0, (0, 40), True, True),
+        (4, 1, (0, 40), False, True),
+    ]
+    assert driver.turn([judge(value) for value in values]) == ([], False)
+    examples = [[schedule(this.plan()).examples(r, k) for k in range(3)] for r in range(4)]
+    expected = [np.average([10.0 * r + k for k in range(3)], weights=examples[r]) for r in range(4)]
     for number in range(4):
         np.testing.assert_allclose(weights(this, number + 1), [expected[number]] * 3, rtol=1e-6)
-    assert rounds.metrics(rounds.summaries(this, 4)) == {"loss": pytest.approx(6 / 30)}
+    assert rounds.metrics(rounds.summaries(this, 4)) == {"loss": pytest.approx(6 / sum(examples[3]))}
     assert driver.turn([]) == ([], False)
 
 
@@ -132,7 +146,7 @@ def test_a_share_that_was_judged_is_not_judged_again(run, put, tmp_path):
         (0, (0, 1056), True),
         (1, (1056, 2100), False),
     ]
-    slowest = 2.0 / 10  # seconds of training for an example
+    slowest = 2.0 / 66  # seconds of training for an example
     assert drive.expected(this, this.plan(), ledger.newest(this).slices) == pytest.approx(slowest * 1050)
     items = [{"failed": KILL}, judge(values[1])]
     again, pending = driver.turn(items)
@@ -374,7 +388,7 @@ def test_outer_momentum_starts_from_what_lane_0_saved(run, tmp_path):
     for number in range(4):
         items = [train(value, tmp_path) for value in values]
         values, _ = driver.turn(items)
-        velocity = 0.5 * velocity + (np.average([10.0 * number, 10.0 * number + 1], weights=[10, 11]) - start)
+        velocity = 0.5 * velocity + (np.average([10.0 * number, 10.0 * number + 1]) - start)
         start += velocity
         np.testing.assert_allclose(weights(this, number + 1), [start] * 3, rtol=1e-5)
 
@@ -391,7 +405,7 @@ def test_a_reset_optimizer_starts_each_round_from_what_lane_0_saved(run, tmp_pat
         steps = values[0]["put"][-1][0]
         items = [train(value, tmp_path) for value in values]
         values, _ = driver.turn(items)
-        velocity = momentum * velocity + (np.average([10.0 * number, 10.0 * number + 1], weights=[10, 11]) - start)
+        velocity = momentum * velocity + (np.average([10.0 * number, 10.0 * number + 1]) - start)
         start += velocity
         np.testing.assert_allclose(weights(this, number + 1), [start] * 3, rtol=1e-5)
         lane = rounds.reader(this, f"rounds/{number + 1:05d}/model.safetensors")

@@ -104,7 +104,8 @@ def judged(lanes, run, **changes):
         "run": run, "wave": 3, "round": 2, "lane": 0, "start": 0, "attempt": 1, "deadline": time.time() + 120,
         "learning_rate": None, "model_sha256": lanes.sha256, "rows": [8, 40], "set": f"{run}/test",
         "get": {name: lanes.get(key) for name, key in get.items()},
-        "put": lanes.objects.presign_put(at["scores"]), "final": lanes.objects.presign_put(at["final.keras"]),
+        "put": lanes.objects.presign_put(at["scores"]),
+        "final": lanes.objects.presign_put(at["final.keras"]), "makes_final": True,
         "averaged": True,
     }  # fmt: skip
     return {**value, **changes}, at
@@ -272,6 +273,18 @@ def test_a_share_is_judged_as_plain_keras_does(lanes, tmp_path):
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("trainable", "weight"))}
     assert found["weights_sha256"] == state.digest(weights)
     assert (found["seconds"], found["memory"]) == (answer["seconds"], answer["memory"])
+
+
+def test_a_witness_makes_the_same_file_with_another_learner_and_leaves_none(lanes, action):
+    lanes.main(lanes.slice("witnessed", [10]))
+    value, at = judged(lanes, "witnessed")
+    lanes.main(value)
+    seen = lanes.at("trainer/witnessed/seen")
+    action("trainer")({**value, "lane": 1, "final": None, "put": lanes.objects.presign_put(seen)})
+    found, witness = (json.loads(lanes.objects.read(key)) for key in (at["scores"], seen))
+    assert found["final_md5"] == hashlib.md5(lanes.objects.read(at["final.keras"])).hexdigest()
+    same = ("scores", "sums", "weights_sha256", "final_md5")
+    assert [witness[name] for name in same] == [found[name] for name in same]
 
 
 def test_a_judged_share_that_exists_is_left_alone(lanes):

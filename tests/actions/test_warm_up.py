@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import urllib.request
 
 import numpy as np
@@ -113,7 +114,29 @@ def test_the_first_wave_does_not_wait_for_a_warm_up_that_failed(planned, action,
     cold = {"s3": given["s3"], "run": this.name, "token": this.plan()["token"], "cold": True, "failure": KILL}
     assert action("status")(cold) == {"run": this.name, "cold": True}
     assert first_wave(this, Clock(6002.0, [], sleeps=7)).issued == 6002.0
-    assert warm_up.told(this) == []
+    assert warm_up.told(this) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("said", "doubt"),
+    [
+        (b'{"seconds": NaN, "memory": 1}', r"seconds: got nan, expected 0\.\.350"),
+        (b'{"seconds": 1.0, "memory": -1}', r"memory: got -1, expected 0\.\.1\.09951e\+12"),
+        (b'{"seconds": 1.0, "memory": 1, "step_seconds": Infinity}', r"step_seconds: got inf, expected 0\.\.30"),
+        (b"[]", r"got \[\], expected an object"),
+        (b"nope", r"warm-up/lane-01.json: got no JSON \(JSONDecodeError\)"),
+        (b" " * (1 << 20) + b"{}", r"warm-up/lane-01.json: got 1048578 bytes, expected at most 1048576"),
+    ],
+    ids=["seconds", "memory", "step", "list", "text", "size"],
+)
+def test_what_a_warm_trainer_says_and_cannot_be_is_named_and_left_out(planned, said, doubt):
+    this, values = planned(workers=2, now=6000.0)
+    fine = {"seconds": 1.5, "memory": 1 << 28}
+    put(values[0]["put"], json.dumps(fine).encode())
+    put(values[1]["put"], said)
+    believed, doubts = warm_up.told(this)
+    assert believed == [fine]
+    assert re.fullmatch(f"warm-up/lane-01.json is left out of the seconds and the memory: {doubt}", *doubts)
 
 
 def test_a_run_ends_before_its_first_wave_where_the_warm_up_found_what_cannot_be_mended(planned, action, given):
@@ -138,7 +161,8 @@ def test_the_first_wave_may_last_as_long_as_the_warm_trainers_steps_say(action, 
     planned = action("planner")({**given, "batch_size": 1})
     action("splitter")({"s3": given["s3"], "run": planned["run"]})
     for value, seconds in zip(planned["value"], told, strict=True):
-        put(value["put"], json.dumps({"step_seconds": seconds} if seconds else {}).encode())
+        measured = {"step_seconds": seconds} if seconds else {}
+        put(value["put"], json.dumps({"seconds": 1.0, "memory": 1 << 28, **measured}).encode())
     this = Run(Objects(given["s3"]), planned["run"])
     wave = first_wave(this, Clock(this.find_json("warm-up.json")["issued"], [], sleeps=7))
     assert wave.deadline - wave.issued == allowed
@@ -183,7 +207,7 @@ class TestTrainer:
         assert (answer["run"], answer["lane"]) == (this.name, 0)
         assert answer["seconds"] > answer["trace_seconds"] > answer["step_seconds"] > 0
         assert this.find_json("warm-up/lane-00.json") == answer
-        assert warm_up.told(this) == [answer]
+        assert warm_up.told(this) == ([answer], [])
         assert answer["memory"] > 100 << 20
         learners = main.__globals__["LEARNERS"]
         assert learners.knows(hashlib.sha256(path.read_bytes()).hexdigest(), None)

@@ -91,5 +91,14 @@ def test_a_number_that_is_none_names_its_place(learner):
         clock.lane.run(np.full_like(X, np.nan), Y, [700], clock() + 100, clock.save)
     start = "round 0, lane 0, steps 0..64: loss became nan, expected a finite number; try a lower learning_rate"
     assert str(error.value) == start
-    with pytest.raises(ModelError, match="round 2, lane 1, step 9: b is not finite"):
-        check_weights({"a": np.ones(2), "b": np.array([1, np.inf])}, Progress({}, 2, 1, 9))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e30])
+def test_weights_that_cannot_be_trained_on_are_not_saved(value):
+    rules = {"seed.0000.s": "keep", "trainable.0000.a": "mean", "trainable.0001.b": "mean"}
+    fine = {"seed.0000.s": np.array([1]), "trainable.0000.a": np.ones(2)}
+    place = "round 2, lane 1, step 9: trainable.0001.b"
+    with pytest.raises(
+        ModelError, match=rf"^{place} became NaN or left -4.61e\+18..4.61e\+18; try a lower learning_rate$"
+    ):
+        check_weights({**fine, "trainable.0001.b": np.array([1, value], np.float32)}, Progress(rules, 2, 1, 9))

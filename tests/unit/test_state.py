@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from common import state
-from common.errors import ModelError, StoreError
+from common.errors import InspectionError, ModelError, StoreError
 from common.state import Progress
 
 RANDOM = np.random.default_rng(0)
@@ -87,9 +87,9 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     state.save(tmp_path / "s", TENSORS, METADATA)
     data = (tmp_path / "s").read_bytes()
     size = state.header_size(data)
-    with pytest.raises(StoreError, match="got 3 bytes, expected at least the 8"):
+    with pytest.raises(InspectionError, match="got 3 bytes, expected at least the 8"):
         state.read_header(data[:3])
-    with pytest.raises(StoreError, match=f"got the first 50 bytes, expected the {size} of its header"):
+    with pytest.raises(InspectionError, match=f"got the first 50 bytes, expected the {size} of its header"):
         state.read_header(data[:50])
     (tmp_path / "s").write_bytes(data[:-1])
     with pytest.raises(StoreError, match="state s: got no whole safetensors file"):
