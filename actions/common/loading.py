@@ -13,6 +13,12 @@ import keras
 from common.causes import sentence
 from common.errors import ModelError
 
+# What Keras and h5py raise over a file that is not as they wrote it: it may break them anywhere.
+UNLOADABLE = (
+    *(ValueError, TypeError, OSError, LookupError, AttributeError, NameError),
+    *(RuntimeError, AssertionError, ArithmeticError, zipfile.BadZipFile),
+)
+
 
 def load(path: Path, example: Sequence[int] | None) -> Any:
     """Load a model; one that was never built is built for examples of this shape, always with the same weights."""
@@ -25,8 +31,10 @@ def load(path: Path, example: Sequence[int] | None) -> Any:
             file.extractall(folder)  # from the file itself, Keras holds all weights in memory twice
             free_batch(Path(folder) / "config.json")
             model = keras.models.load_model(folder, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"model: Keras cannot load it: {sentence(error)}") from error
+    except UNLOADABLE as error:
+        hidden = isinstance(error, NameError)  # Keras' own, where it cannot open the weights
+        why = "model.weights.h5 is damaged, expected it as model.save wrote it" if hidden else sentence(error)
+        raise ModelError(f"model: Keras cannot load it: {why}") from error
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
     if not model.built:
