@@ -11,10 +11,10 @@ import requests
 
 import services
 import zips
-from images import flags
 from local_platform import read_env
 
 from .test_pipeline import wait
+from .test_wave_map import RUNTIMES
 
 # Each step notes its call, waits while it is held, and gives the next of its answers, the last one again and again.
 STEP = """
@@ -63,9 +63,9 @@ class Steps:
     def __init__(self, folder):
         self.folder = folder
         folder.chmod(0o777)  # containers are users of their own where they may be
-        self.localwhisk = services.start_localwhisk(
-            folder / "localwhisk", services.free_port(), [*flags(folder), "--user-memory", "4096"]
-        )
+        (folder / "runtimes.json").write_text(json.dumps({"runtimes": RUNTIMES}))
+        flags = ["--runtimes", str(folder / "runtimes.json"), "--user-memory", "4096"]
+        self.localwhisk = services.start_localwhisk(folder / "localwhisk", services.free_port(), flags)
         properties = read_env(folder / "localwhisk" / "wskprops")
         self.address = f"{properties['APIHOST']}/api/v1/namespaces/_"
         self.session = requests.Session()
