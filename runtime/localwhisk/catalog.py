@@ -1,4 +1,4 @@
-"""The part of OpenWhisk's catalog that is always there: `/whisk.system/utils/echo`, which composer's joins call."""
+"""The part of OpenWhisk's catalog that is always there: `/whisk.system/utils/echo`, which composer's own joins call."""
 
 from localwhisk.auth import SYSTEM
 from localwhisk.definitions import Definitions
