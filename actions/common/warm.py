@@ -72,8 +72,7 @@ class Learners:
         self._learner: Learner | None = None
         self._trained = False
         self._new = private_bytes()  # before the first model
-        self._batch: dict[str, Any] = {}  # which was measured
-        self._measured: dict[str, float] = {}
+        self._measured: tuple[Any, dict[str, float]] = None, {}  # which model and batch took how long
 
     def knows(self, sha256: str, learning_rate: float | None) -> bool:
         """Return whether the learner is the one of this model and rate."""
@@ -109,7 +108,6 @@ class Learners:
         """Give back what the learner holds."""
         if self._learner is not None:
             self._key = self._learner = None
-            self._batch = {}
             give_back()
 
     def as_new(self) -> bool:
@@ -123,7 +121,8 @@ class Learners:
         `batch` holds shape `(examples, ...)` and dtype of x and y. Its state stays the file's. Returns the seconds.
         """
         if self.knows(sha256, learning_rate):
-            return {"trace_seconds": 0.0} | (self._measured if self._batch == batch else {})
+            which, seconds = self._measured
+            return {"trace_seconds": 0.0} | (seconds if which == (sha256, batch) else {})
         learner = self.load(url, sha256, learning_rate, batch["x"]["shape"][1:])
         x, y = (np.zeros(batch[name]["shape"], batch[name]["dtype"]) for name in ("x", "y"))
         with tempfile.TemporaryDirectory() as folder:
@@ -135,8 +134,9 @@ class Learners:
                     learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
                     times.append(time.monotonic())
             learner.import_state(state.load(initial)[0])
-        self._batch, self._measured = batch, {"step_seconds": times[2] - times[1]} if len(times) == 3 else {}
-        return {"trace_seconds": (times[1:] or [time.monotonic()])[0] - times[0], **self._measured}
+        seconds = {"step_seconds": times[2] - times[1]} if len(times) == 3 else {}
+        self._measured = (sha256, batch), seconds
+        return {"trace_seconds": (times[1:] or [time.monotonic()])[0] - times[0], **seconds}
 
     def warm_up(self, params: dict[str, Any]) -> dict[str, Any]:
         """Do a slice of the warm-up, and say so in the store."""

@@ -228,6 +228,18 @@ class TestTrainer:
         again = this.find_json("warm-up/lane-00.json")
         assert (again["trace_seconds"], again["step_seconds"]) == (0, told["step_seconds"])
 
+    def test_a_model_that_was_trained_since_is_not_measured_again(self, slices):
+        """A warm trainer takes the file's own state again for the next run of the model."""
+        main, path, this = slices
+        main(self.value(this, path))
+        told, value = this.find_json("warm-up/lane-00.json"), self.value(this, path)
+        learners = main.__globals__["LEARNERS"]
+        for _ in range(2):
+            learners.take(value["get"]["model"], value["model_sha256"], value["learning_rate"], initial=True)
+        this.objects.delete(this.at("warm-up/lane-00.json"))
+        main(value)
+        assert this.find_json("warm-up/lane-00.json")["step_seconds"] == told["step_seconds"]
+
     def test_one_that_was_queued_too_long_does_nothing(self, slices):
         main, path, this = slices
         assert main(self.value(this, path, deadline=4.0)) == {"late": True, "run": this.name, "lane": 0}
