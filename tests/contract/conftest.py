@@ -156,7 +156,8 @@ def launch() -> Callable[..., Local]:
     """Start a localwhisk on a state folder, with flags, and wait until it says that it is ready."""
 
     def start(state: Path, *flags: str, log: Path | None = None) -> Local:
-        command = [sys.executable, "-m", "localwhisk", "--state", str(state), *flags]
+        stock = f"whisk/action-python:v3.11={ROOT / '.venv-stock'}"  # as write_runtimes names it
+        command = [sys.executable, "-m", "localwhisk", "--state", str(state), "--image", stock, *flags]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "runtime")}
         errors = log.open("a") if log else None
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)

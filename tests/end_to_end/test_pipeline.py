@@ -109,7 +109,7 @@ def test_status_follows_a_run_and_cancels_it_and_the_run_goes_on_to_the_same_end
     activation = deployed.start(run="cancelled", **PARAMETERS)
     wait(lambda: deployed.attempts("cancelled"))
     running = status(deployed, "-p", "run", "cancelled", "-p", "cancel", "true")
-    assert running["phase"] in ("training", "cancelling") and running["wave"] == 0 and running["lanes"] == 3
+    assert running["phase"] in ("training", "cancelling") and running["wave"] in (0, 1) and running["lanes"] == 3
     assert deployed.finish(activation) == {"error": "run cancelled was cancelled"}
     after = status(deployed, "-p", "run", "cancelled")
     assert (after["phase"], after["failure"]) == ("failed", "run cancelled was cancelled")
