@@ -25,7 +25,7 @@ Tensors = dict[str, NDArray[Any]]
 MEAN, KEEP = "mean", "keep"
 MOMENTS_MEAN, MOMENTS_VARIANCE = "moments-mean:", "moments-variance:"
 
-HEADER_LIMIT = 4 << 20  # bytes, some 15 000 tensors: a reader holds 20 times as much while it reads
+HEADER_LIMIT = 4 << 20  # bytes, some 15 000 tensors; a reader holds up to 30 times as much while it parses them
 RANK_LIMIT = 32  # axes, as numpy had it for long
 # A trained weight stays below this: squares, and sums of squares, are still numbers in float32.
 WEIGHT_LIMIT, SQUARE_LIMIT = 2.0**62, 2.0**126
