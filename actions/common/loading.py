@@ -20,8 +20,11 @@ UNLOADABLE = (
 )
 
 
-def load(path: Path, example: Sequence[int] | None) -> Any:
-    """Load a model; one that was never built is built for examples of this shape, always with the same weights."""
+def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
+    """Load a model, and return it and whether it had been built.
+
+    One that had not is built for examples of this shape, always with the same weights.
+    """
     # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
     keras.utils.clear_session()
     try:
@@ -37,13 +40,14 @@ def load(path: Path, example: Sequence[int] | None) -> Any:
         raise ModelError(f"model: Keras cannot load it: {why}") from error
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
-    if not model.built:
+    built = bool(model.built)
+    if not built:
         build(model, example)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelError(f"model: got {len(model.inputs)} inputs, {len(model.outputs)} outputs, expected one of each")
     if not model.trainable_variables:
         raise ModelError("model: got no trainable weights, expected at least one")
-    return model
+    return model, built
 
 
 def free_batch(config: Path) -> None:

@@ -74,9 +74,10 @@ class Learners:
         self._new = private_bytes()  # before the first model
         self._measured: tuple[Any, dict[str, float]] = None, {}  # which model and batch took how long
 
-    def knows(self, sha256: str, learning_rate: float | None) -> bool:
-        """Return whether the learner is the one of this model and rate."""
-        return self._key == (sha256, learning_rate)
+    def knows(self, sha256: str, learning_rate: float | None, example: list[int] | None = None) -> bool:
+        """Return whether the learner is the one of this model and rate, and takes examples of this shape."""
+        built_for = self._learner and self._learner.built_for
+        return self._key == (sha256, learning_rate) and (built_for is None or built_for == example)
 
     def take(
         self, url: str, sha256: str, learning_rate: float | None, initial: bool, example: list[int] | None = None
@@ -85,7 +86,7 @@ class Learners:
 
         `example` is an example's shape, which a model needs that was saved before it was built.
         """
-        if self._learner is None or not self.knows(sha256, learning_rate) or (initial and self._trained):
+        if self._learner is None or not self.knows(sha256, learning_rate, example) or (initial and self._trained):
             self.load(url, sha256, learning_rate, example)
         assert self._learner is not None
         self._trained = True
@@ -120,23 +121,17 @@ class Learners:
 
         `batch` holds shape `(examples, ...)` and dtype of x and y. Its state stays the file's. Returns the seconds.
         """
-        if self.knows(sha256, learning_rate):
-            which, seconds = self._measured
-            return {"trace_seconds": 0.0} | (seconds if which == (sha256, batch) else {})
-        learner = self.load(url, sha256, learning_rate, batch["x"]["shape"][1:])
-        x, y = (np.zeros(batch[name]["shape"], batch[name]["dtype"]) for name in ("x", "y"))
-        with tempfile.TemporaryDirectory() as folder:
-            initial = Path(folder) / "initial.safetensors"  # on the disk: memory holds one state, not two
-            state.save(initial, learner.export_state(), {})
-            times = [time.monotonic()]
-            with contextlib.suppress(ValuesError):  # no run need meet zeros
-                for _ in range(2):
-                    learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
-                    times.append(time.monotonic())
-            learner.import_state(state.load(initial)[0])
-        seconds = {"step_seconds": times[2] - times[1]} if len(times) == 3 else {}
-        self._measured = (sha256, batch), seconds
-        return {"trace_seconds": (times[1:] or [time.monotonic()])[0] - times[0], **seconds}
+        example = batch["x"]["shape"][1:]
+        known, (which, measured) = self.knows(sha256, learning_rate, example), self._measured
+        if known and which == (sha256, batch):
+            return {"trace_seconds": 0.0, **measured}
+        trained = known and self._trained
+        learner = self.take(url, sha256, learning_rate, False, example)  # trained until its state is restored
+        seconds = steps_on_zeros(learner, batch)
+        self._trained = trained
+        measured = {"step_seconds": seconds[1]} if len(seconds) > 1 else {}
+        self._measured = (sha256, batch), measured
+        return {"trace_seconds": seconds[0] if seconds else 0.0, **measured}
 
     def warm_up(self, params: dict[str, Any]) -> dict[str, Any]:
         """Do a slice of the warm-up, and say so in the store."""
@@ -150,3 +145,22 @@ class Learners:
         spent = {**place, "seconds": time.time() - began, **measured, "memory": peak.bytes}
         transfer.put_json(params["put"], spent)
         return spent
+
+
+def steps_on_zeros(learner: Learner, batch: dict[str, Any]) -> list[float]:
+    """Take two steps, of which the first traces the graph, and restore the state; return their seconds.
+
+    ModelError where no batch of these shapes can be taken; fewer seconds where it may be for the zeros.
+    """
+    x, y = (np.zeros(batch[name]["shape"], batch[name]["dtype"]) for name in ("x", "y"))
+    seconds: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        initial = Path(folder) / "initial.safetensors"  # on the disk: memory holds one state, not two
+        state.save(initial, learner.export_state(), {})
+        with contextlib.suppress(ValuesError):
+            for _ in range(2):
+                began = time.monotonic()
+                learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
+                seconds.append(time.monotonic() - began)
+        learner.import_state(state.load(initial)[0])
+    return seconds

@@ -18,20 +18,20 @@ SPARSE = "sparse_categorical_crossentropy"
 @pytest.fixture
 def prepare(s3, tmp_path, request):
     """Give a function that warms up for a network on batches of 16 examples and labels of these shapes."""
-    objects, path = Objects(s3.params), tmp_path / "m.keras"
+    objects, path, learners = Objects(s3.params), tmp_path / "m.keras", Learners()
 
     def step(network, loss, x, y=()):
-        model = keras.Sequential(network)
-        model.compile("adam", loss)
-        model.save(path)
+        if not path.exists():
+            model = keras.Sequential(network)
+            model.compile("adam", loss)
+            model.save(path)
         at = Location(objects.bucket, f"dry/{request.node.name}")
         objects.client.put_object(Bucket=at.bucket, Key=at.key, Body=path.read_bytes())
         batch = {"x": {"shape": [16, *x], "dtype": "<f4"}, "y": {"shape": [16, *y], "dtype": "<f4" if y else "|u1"}}
-        learners = Learners()
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         measured = learners.prepare(objects.presign_get(at), sha256, None, batch)
         fresh = Learner(path, example=x).export_state()
-        left = learners.take("", sha256, None, initial=True).export_state()
+        left = learners.take("", sha256, None, True, list(x)).export_state()
         for name, tensor in fresh.items():  # a model that was never built has the same weights everywhere
             np.testing.assert_array_equal(left[name], tensor, err_msg=name)
         return measured
@@ -40,15 +40,11 @@ def prepare(s3, tmp_path, request):
     objects.client.close()
 
 
-CHANNELS = [keras.Input((3, 8, 8)), layers.Conv2D(4, 3, data_format="channels_first"), layers.Flatten()]
-
-
 @pytest.mark.parametrize(
     ("network", "loss", "x", "y", "cause"),
     [
         ([keras.Input((8,)), layers.Dense(3)], "mse", (8,), (4,), "Incompatible shapes: [1,4] vs. [1,3]"),
         ([keras.Input((8,)), layers.Dense(3)], "binary_crossentropy", (8,), (4,), "must have the same shape"),
-        ([*CHANNELS, layers.Dense(3)], SPARSE, (3, 8, 8), (), "only supports the NHWC tensor format on the CPU"),
         (
             [layers.Conv2D(3, 3), layers.Flatten(), layers.Dense(3)],
             SPARSE,
@@ -57,7 +53,7 @@ CHANNELS = [keras.Input((3, 8, 8)), layers.Conv2D(4, 3, data_format="channels_fi
             "expected min_ndim=4, found ndim=2",
         ),
     ],
-    ids=["labels", "crossentropy", "channels first", "unbuilt"],
+    ids=["labels", "crossentropy", "unbuilt"],
 )
 @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
 def test_what_no_batch_can_mend_is_one_sentence(prepare, network, loss, x, y, cause):
@@ -83,3 +79,10 @@ def test_what_no_batch_can_mend_is_one_sentence(prepare, network, loss, x, y, ca
 @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
 def test_what_keras_trains_is_not_refused(prepare, network, timed):
     assert ("step_seconds" in prepare(network, SPARSE, (8,))) == timed
+
+
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+def test_a_model_that_was_never_built_is_built_again_for_another_shape(prepare):
+    network = [layers.Flatten(), layers.Dense(3, "softmax")]
+    assert prepare(network, SPARSE, (8,))["trace_seconds"] > 0
+    assert prepare(network, SPARSE, (4, 5))["trace_seconds"] > 0
