@@ -27,6 +27,7 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
     """
     # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
     keras.utils.clear_session()
+    keras.utils.set_random_seed(0)  # layers draw their seeds when they are made; every lane must draw the same
     try:
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file, warnings.catch_warnings():
             # A model saved before its first step has no slots: they start at zero.
@@ -73,7 +74,6 @@ def build(model: Any, example: Sequence[int] | None) -> None:
     """Make the weights of a model that was saved before it saw its first batch, which plain Keras draws by chance."""
     if example is None:
         raise ModelError("model: got a model that was never built, expected one with keras.Input as its first layer")
-    keras.utils.set_random_seed(0)  # every lane, and every container, must make the same
     try:
         model.build((None, *example))
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
