@@ -1,5 +1,6 @@
 """A run's progress as JSON, its cancel marker, drivers and failures; used by the actions `status` and `planner`."""
 
+import contextlib
 import hmac
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,13 +8,14 @@ from typing import Any
 
 from common import beat, lease, ledger, rounds
 from common import run as keys
-from common.errors import ParameterError
+from common.errors import ParameterError, RunError
 from common.ledger import Wave
 from common.plan import Plan
 from common.run import Run
 from common.store import Objects
 
 NEWEST = 10  # runs listed
+LISTED = ("created", "rounds", "workers", "judges")  # of a plan, what its line in the list follows from
 SHOWN = 20  # rounds and failed attempts shown, the last ones
 SILENCE_SECONDS = 60.0  # without a lease and a beat, until a run is called abandoned: a pause, a queue and a cold start
 READERS = 8  # small reads at once
@@ -22,12 +24,19 @@ READERS = 8  # small reads at once
 def runs(objects: Objects) -> list[dict[str, Any]]:
     """Return the newest runs: name, when it was planned, phase."""
     names = [folder.removeprefix("runs/").rstrip("/") for folder in objects.folders("runs/")]
-    plans = [(this, plan) for this in (Run(objects, name) for name in names) if (plan := this.find_json(keys.PLAN))]
+    plans = [(this, plan) for this in (Run(objects, name) for name in names) if (plan := planned(this))]
     plans.sort(key=lambda pair: -pair[1]["created"])
     return [
         {"run": this.name, "created": plan["created"], "phase": phase(this, plan, ledger.newest(this), time.time())}
         for this, plan in plans[:NEWEST]
     ]
+
+
+def planned(this: Run) -> Plan | None:
+    """Return a run's plan, None where there is none, or none that a release wrote: the other runs are listed still."""
+    with contextlib.suppress(RunError):
+        return this.find_whole(keys.PLAN, LISTED)
+    return None
 
 
 def standing(this: Run, now: float) -> dict[str, Any]:

@@ -184,10 +184,12 @@ def test_marks_older_than_the_invocation_hold_no_more_and_younger_ones_do(planne
     assert this.find_json(keys.CANCEL) is None and this.find_json(keys.COLD) is None
 
 
-def test_the_newest_runs_come_first(action, given):
+def test_the_newest_runs_come_first_and_garbage_is_left_out(action, given, put):
     older, newer = given["run"][:50] + "-1", given["run"][:50] + "-2"
     for name in (older, newer):
         action("planner")({**given, "run": name})
+    for number, garbage in enumerate((b"nope", b"[]", b"{}")):  # in runs that say nothing
+        put(f"runs/{given['run'][:50]}-garbage-{number}/plan.json", garbage)
     listed = [row["run"] for row in action("status")({"s3": given["s3"]})["runs"]]
     assert listed[:2] == [newer, older] and len(listed) <= progress.NEWEST
 
