@@ -82,7 +82,7 @@ def check_outputs(loss: Any, outputs: list[str] | None) -> None:
         return
     if outputs is None:
         raise ModelError("loss: got a dict, expected the loss alone: Keras takes a dict for Functional models only")
-    if odd := sorted(loss.keys() - set(outputs)):
+    if outputs and (odd := sorted(loss.keys() - set(outputs))):
         raise ModelError(f"loss: got the output {word(odd[0])}, expected {', '.join(map(word, outputs))}")
 
 
