@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_bad_input_ends_with_one_sentence_and_without_a_wave(deployed, changes, 
     y = np.zeros(100, np.uint8)
     np.savez(file, x_train=x, y_train=y, x_test=x, y_test=y)
     deployed.put("data/nan.npz", file.getvalue())
-    run = f"bad-{sentence.partition(':')[0].replace(' ', '-')}"
+    run = "bad-" + re.sub(r"[^a-z0-9]+", "-", sentence.partition(":")[0].lower())
     result = deployed.train(run, **changes)
     assert sentence in result["error"] and "\n" not in result["error"]
     assert deployed.attempts(run) == []
