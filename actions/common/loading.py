@@ -12,6 +12,7 @@ import keras
 
 from common.causes import sentence
 from common.errors import ModelError
+from common.keras_config import parts
 
 # What Keras and h5py raise over a file that is not as they wrote it: it may break them anywhere.
 UNLOADABLE = (
@@ -61,13 +62,18 @@ def free_batch(config: Path) -> None:
     config.write_text(json.dumps(held))
 
 
+def number_shared(config: Path) -> None:
+    """Number the objects that a configuration holds more than once; Keras writes where they lay in memory."""
+    held, numbers = json.loads(config.read_text()), dict[int, int]()
+    for part in parts(held):
+        if "shared_object_id" in part:
+            part["shared_object_id"] = numbers.setdefault(part["shared_object_id"], len(numbers))
+    config.write_text(json.dumps(held))
+
+
 def inputs(config: Any) -> Iterator[dict[str, Any]]:
     """Yield the configurations of a model's input layers, nested models' too."""
-    if isinstance(config, dict) and config.get("class_name") == "InputLayer":
-        yield config["config"]
-    inside = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
-    for part in inside:
-        yield from inputs(part)
+    yield from (part["config"] for part in parts(config) if part.get("class_name") == "InputLayer")
 
 
 def build(model: Any, example: Sequence[int] | None) -> None:

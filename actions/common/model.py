@@ -138,12 +138,13 @@ class Learner:
         """Write a `.keras` file that plain Keras loads, optimizer state included.
 
         By way of a folder: into a file, Keras holds all weights in memory twice. The same model gives the same bytes:
-        no times are kept, neither the parts' nor when it was saved.
+        no times are kept, neither the parts' nor when it was saved, and no addresses.
         """
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as file:
             self.model.save(folder, zipped=False)
             about = Path(folder) / "metadata.json"
             about.write_text(json.dumps({"keras_version": keras.__version__}))
+            loading.number_shared(Path(folder) / "config.json")
             for part in sorted(part for part in Path(folder).rglob("*") if part.is_file()):
                 name = zipfile.ZipInfo(str(part.relative_to(folder)))
                 name.file_size = part.stat().st_size  # or the format has no room for 4 GB
