@@ -14,7 +14,10 @@ from .conductors import Conductors
 from .conftest import PARAMETERS, at_first
 from .test_pipeline import wait
 
-KILL = "The action did not produce a valid response and exited unexpectedly."
+KILLS = {  # a cold trainer may still be at its /init
+    "The action did not produce a valid response and exited unexpectedly.",
+    "The action did not initialize and exited unexpectedly.",
+}
 
 
 def at_work(deployed):
@@ -47,7 +50,7 @@ def test_trainers_killed_at_the_start_and_in_the_middle(deployed, trained):
     assert all(attempt <= 2 for _, _, attempt in attempts)
     told = progress.standing(deployed.run("killed"), time.time())["failed_attempts"]
     assert [(row["round"], row["attempt"]) for row in told] == [(0, 1), (1, 1)]
-    assert {row["reason"] for row in told} == {KILL}
+    assert {row["reason"] for row in told} <= KILLS
 
 
 def seconds(deployed, run, number):
