@@ -6,6 +6,7 @@ is held than what is read ahead. What happens to a tensor is said by its rule in
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class Lane:
             self._held = read(0, state.header_size(self._held))
         self.tensors, self.metadata = state.read_header(self._held)
 
-    @property
+    @cached_property  # its rules name every tensor, and a round asks a dozen times
     def progress(self) -> state.Progress:
         """Return what the lane measured of itself."""
         return state.Progress.unpack(self.metadata)
