@@ -117,7 +117,7 @@ class Bucket:
             self.client.create_bucket(Bucket=self.bucket)
 
 
-def start_s3(folder: Path, port: int, bucket: Bucket, webhook: str = "") -> Service:
+def start_s3(folder: Path, port: int, bucket: Bucket, webhook: str = "", host: str = HOST) -> Service:
     """Start versitygw on `folder`/data, with the bucket's keys as its root keys, and create the bucket.
 
     It tells the webhook of every object that is created, and does not start unless somebody listens there.
@@ -129,7 +129,7 @@ def start_s3(folder: Path, port: int, bucket: Bucket, webhook: str = "") -> Serv
         "ROOT_ACCESS_KEY": bucket.access_key,
         "ROOT_SECRET_KEY": bucket.secret_key,
         "VGW_REGION": bucket.region,
-        "VGW_PORT": f"{HOST}:{port}",
+        "VGW_PORT": f"{host}:{port}",
         "VGW_HEALTH": "/health",
         "VGW_IAM_DIR": str(folder / "iam"),
         "HOME": str(folder),
@@ -141,7 +141,7 @@ def start_s3(folder: Path, port: int, bucket: Bucket, webhook: str = "") -> Serv
     program = ROOT / ".local" / "bin" / "versitygw"
     command = [str(program), "--quiet", "--keep-alive", "posix", str(folder / "data")]
     process = processes.start(command, environment, log)
-    service = _ready("versitygw", Service(process, port), lambda: http_answers(port, "/health"), log)
+    service = _ready("versitygw", Service(process, port), lambda: http_answers(port, "/health", host=host), log)
     bucket.create()
     return service
 
@@ -171,9 +171,9 @@ def start_relay(folder: Path, settings: Mapping[str, str]) -> Service:
     return _ready("relay", Service(process, port), answers, log)
 
 
-def http_answers(port: int, path: str = "/", expected: int = http.HTTPStatus.OK) -> bool:
+def http_answers(port: int, path: str = "/", expected: int = http.HTTPStatus.OK, host: str = HOST) -> bool:
     """Tell whether an HTTP server on this port answers the path as expected."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", path)
         return connection.getresponse().status == expected

@@ -1,152 +1,51 @@
-"""Action containers for /init and /run: proxies as processes, or inside a built image.
+"""Fixtures of the images' tests: the images, built, and containers of them or of their proxies.
 
 CONTAINER_IMAGE names an image of Docker's; test_image.py sets it to run test_container.py and test_proxy.py again
 inside that image.
 """
 
-import http.client
-import json
-import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
 
 import pytest
 
-from localwhisk.listener import listen
+import images
 
-ROOT = Path(__file__).parents[3]
-IMAGE = os.environ.get("CONTAINER_IMAGE")
-PATIENCE = 30  # seconds until a container listens, or has ended
-COMMANDS: dict[str, list[str | Path]] = {
-    "python": [ROOT / ".venv-dl/bin/python", ROOT / "runtime/image/proxy.py"],
-    "stock": [ROOT / ".venv-stock/bin/python", ROOT / "runtime/image/proxy.py"],
-    "nodejs": [shutil.which("node") or "node", ROOT / "runtime/localwhisk/node/proxy.js"],
-}
+from .containers import IMAGE, ROOT, Container, Docker, started
+
+BUILD_SECONDS = 1800
 
 
-class Answer(NamedTuple):
-    """What a request got; all None if the connection was refused or lost."""
-
-    status: int | None
-    body: Any
-    content_length: bool
-
-
-class Container(Protocol):
-    """What the tests see of a container."""
-
-    address: tuple[str, int]
-
-    def post(self, path: str, body: object) -> Answer: ...
-    def outputs(self) -> tuple[str, str]: ...
-    def ends(self, patience: float = PATIENCE) -> bool: ...
-    def signal(self, number: int) -> None: ...
-    def close(self) -> None: ...
+@pytest.fixture(scope="session")
+def built() -> dict[str, str]:
+    """Build both images and give their names by target, or skip where no Docker engine answers."""
+    if shutil.which("docker") is None:
+        pytest.skip("no Docker engine: docker is not on PATH")
+    if subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("no Docker engine answers")
+    names = {target: image for image, (target, _) in images.STANDS_FOR.items()}
+    for target, name in names.items():
+        command = ["docker", "build", "--target", target, "--tag", name, str(ROOT / "runtime/image")]
+        build = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        assert build.returncode == 0, build.stdout + build.stderr
+    return names
 
 
-def post(address: tuple[str, int], path: str, body: object) -> Answer:
-    """Send body, as it is if it is text; wait for a server that does not listen yet where there is time."""
-    connection = http.client.HTTPConnection(*address, timeout=60)
-    try:
-        connection.request("POST", path, body if isinstance(body, str) else json.dumps(body))
-        response = connection.getresponse()
-        text = response.read()
-    except (ConnectionError, http.client.RemoteDisconnected):
-        return Answer(None, None, False)
-    finally:
-        connection.close()
-    return Answer(response.status, json.loads(text), response.getheader("Content-Length") == str(len(text)))
+@pytest.fixture
+def contained() -> Iterator[Callable[..., Docker]]:
+    """Start a container of an image as OpenWhisk limits it; all are gone after the test."""
+    containers: list[Docker] = []
 
+    def start_one(image: str, memory: int = 512, **environment: str) -> Docker:
+        limits = [f"--memory={memory}m", f"--memory-swap={memory}m", "--cpus=1", "--pids-limit=1024"]
+        containers.append(Docker(image, environment, *limits, "--cap-drop=NET_RAW", "--ulimit=nofile=1024:1024"))
+        return containers[-1]
 
-def wait_until_it_listens(address: tuple[str, int]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            socket.create_connection(address).close()
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-class Process:
-    """A proxy as a process of this machine, with an environment rebuilt from nothing."""
-
-    def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        defaults = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONPATH": str(folder)}
-        streams = (folder / "stdout").open("wb"), (folder / "stderr").open("wb")
-        with streams[0] as stdout, streams[1] as stderr, listen() as listener:
-            self.address = listener.getsockname()
-            handed = {"OW_SOCKET": str(listener.fileno())}
-            self.process = subprocess.Popen(
-                COMMANDS[kind], cwd=folder, env={**defaults, **handed, **environment}, stdout=stdout, stderr=stderr,
-                pass_fds=(listener.fileno(),),
-            )  # fmt: skip
-
-    def post(self, path: str, body: object) -> Answer:
-        return post(self.address, path, body)
-
-    def outputs(self) -> tuple[str, str]:
-        return (self.folder / "stdout").read_text("utf-8"), (self.folder / "stderr").read_text("utf-8")
-
-    def ends(self, patience: float = PATIENCE) -> bool:
-        try:
-            self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-class Docker:
-    """A container of IMAGE, at its own address, as OpenWhisk reaches it (a published port answers too early)."""
-
-    def __init__(self, kind: str, folder: Path, environment: dict[str, str]) -> None:
-        assert IMAGE is not None
-        settings = [f"--env={name}={value}" for name, value in {"PYTHONPATH": "/modules", **environment}.items()]
-        self.id = docker("run", "--detach", f"--volume={folder}:/modules:ro", *settings, IMAGE).stdout.strip()
-        networks = "{{.NetworkSettings.Networks.bridge.IPAddress}}"
-        self.address = (docker("inspect", f"--format={networks}", self.id).stdout.strip(), 8080)
-        wait_until_it_listens(self.address)
-
-    def post(self, path: str, body: object) -> Answer:
-        return post(self.address, path, body)
-
-    def outputs(self) -> tuple[str, str]:
-        logs = docker("logs", self.id)
-        return logs.stdout, logs.stderr
-
-    def ends(self, patience: float = PATIENCE) -> bool:
-        deadline = time.monotonic() + patience
-        while docker("inspect", "--format={{.State.Running}}", self.id).stdout.strip() == "true":
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
-
-    def signal(self, number: int) -> None:
-        docker("kill", f"--signal={number}", self.id)
-
-    def close(self) -> None:
-        docker("rm", "--force", self.id)
-
-
-def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, encoding="utf-8")
+    yield start_one
+    for container in containers:
+        container.close()
 
 
 @pytest.fixture
@@ -161,7 +60,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Container]]:
         folder.mkdir()
         for module in tmp_path.glob("*.py"):
             shutil.copy(module, folder)
-        containers.append((Docker if IMAGE else Process)(kind, folder, environment))
+        containers.append(started(kind, folder, environment))
         return containers[-1]
 
     yield start_one

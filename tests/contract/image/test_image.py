@@ -3,13 +3,9 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +15,7 @@ import images
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "runtime/image"
-VERSION = "0.1.0"
-NAMES = {target: f"openwhisk-dl/{target}:{VERSION}" for target in ("dl-python", "dl-tensorflow")}
-BUILD_SECONDS = 1800
-PATIENCE = 20  # seconds until a container listens
+NAMES = {target: image for image, (target, _) in images.STANDS_FOR.items()}
 
 
 def pins(target: str) -> dict[str, str]:
@@ -73,20 +66,6 @@ def test_the_runtimes_manifest_names_the_images() -> None:
     }
 
 
-@pytest.fixture(scope="module")
-def built() -> dict[str, str]:
-    """Build both images, or skip where no Docker engine answers."""
-    if shutil.which("docker") is None:
-        pytest.skip("no Docker engine: docker is not on PATH")
-    if subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
-        pytest.skip("no Docker engine answers")
-    for target, name in NAMES.items():
-        command = ["docker", "build", "--target", target, "--tag", name, str(FOLDER)]
-        build = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
-        assert build.returncode == 0, build.stdout + build.stderr
-    return NAMES
-
-
 @pytest.mark.image
 @pytest.mark.parametrize(
     ("target", "cases"),
@@ -108,37 +87,15 @@ def test_the_contract_holds_inside_the_image(target: str, cases: str, built: dic
 
 
 @pytest.fixture
-def invoke(built: dict[str, str]) -> Iterator[Callable[[str, str], Any]]:
+def invoke(built: dict[str, str], contained: Callable[..., Any]) -> Callable[[str, str], Any]:
     """Run an action's code once in a fresh container as OpenWhisk limits it; its answers and what it printed."""
-    started: list[str] = []
 
     def run(target: str, code: str) -> Any:
-        limits = ["--memory=512m", "--memory-swap=512m", "--cpus=1", "--pids-limit=1024", "--cap-drop=NET_RAW"]
-        command = ["docker", "run", "--detach", *limits, built[target]]
-        started.append(subprocess.check_output(command, text=True).strip())
-        network = "--format={{.NetworkSettings.Networks.bridge.IPAddress}}:8080"
-        address = subprocess.check_output(["docker", "inspect", network, started[-1]], text=True).strip()
-        answers = [post(address, "/init", {"code": code}), post(address, "/run", {})]
-        logs = subprocess.run(["docker", "logs", started[-1]], capture_output=True, text=True, check=True)
-        return answers, logs.stdout, logs.stderr
+        container = contained(built[target])
+        answers = [container.post("/init", {"value": {"code": code}}), container.post("/run", {"value": {}})]
+        return [answer.body for answer in answers], *container.outputs()
 
-    yield run
-    for container in started:
-        subprocess.run(["docker", "rm", "--force", container], check=True, capture_output=True)
-
-
-def post(address: str, path: str, value: object) -> Any:
-    """Post to a container, whose server may not listen yet."""
-    request = urllib.request.Request(f"http://{address}{path}", json.dumps({"value": value}).encode())
-    for _ in range(PATIENCE * 10):
-        try:
-            with urllib.request.urlopen(request) as response:
-                return json.loads(response.read())
-        except urllib.error.HTTPError as refused:
-            return json.loads(refused.read())
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    raise TimeoutError(f"{address}: got no answer in {PATIENCE} s")
+    return run
 
 
 @pytest.mark.image

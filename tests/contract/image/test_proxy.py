@@ -188,7 +188,9 @@ def test_a_nodejs_zip_without_an_entry_is_refused(start: Start) -> None:
     ("rejection", "error"),
     [("", {}), ("new TypeError('boom')", {"name": "TypeError", "message": "boom"}), ("'text'", "text")],
 )
-def test_a_rejected_promise_is_an_error_of_the_action(rejection: str, error: object, initialized: Start) -> None:
+def test_a_promise_that_nodejs_rejects_is_an_error_of_the_action(
+    rejection: str, error: object, initialized: Start
+) -> None:
     container = initialized("nodejs", f"async function main() {{ return Promise.reject({rejection}) }}")
     status, body, _ = container.post("/run", {"value": {}})
     if isinstance(body["error"], dict):
