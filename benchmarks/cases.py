@@ -22,7 +22,7 @@ class Case:
     quota: float | None = QUOTA
     jobs: int = 1  # started at once
     stock: bool = False  # limits as OpenWhisk has them; else raised
-    curve: bool = False  # judge each epoch or round, too
+    curve: bool = False  # evaluate each epoch or round, too
     pairs: int = 1000  # at most; what no goal hangs on is measured less often
     layers: str = ""  # of the network, where it is not the data set's own
 

@@ -1,4 +1,4 @@
-"""Accuracy over time of a finished run: every average that its store holds, judged afterwards; used by measure."""
+"""Accuracy over time of a finished run: every average that its store holds, evaluated afterwards; used by measure."""
 
 import json
 import os
@@ -23,11 +23,11 @@ def points(bucket: Bucket, run: str, began: float, data: Path) -> list[dict[str,
                 if name == "model.safetensors":
                     times[number] = entry["LastModified"].timestamp()
                     bucket.client.download_file(bucket.bucket, entry["Key"], f"{folder}/{number}.safetensors")
-        accuracies = judge(Path(folder), data)
+        accuracies = evaluate(Path(folder), data)
     return [{"at": round(at - began, 3), "accuracy": accuracies[number]} for number, at in sorted(times.items())]
 
 
-def judge(folder: Path, data: Path) -> dict[str, float]:
+def evaluate(folder: Path, data: Path) -> dict[str, float]:
     """Return the accuracy of every state in a folder; in a process of its own, whose threads and memory end with it."""
     words = [sys.executable, "-m", "benchmarks.curves", str(folder), str(data)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -40,8 +40,8 @@ def main(folder: Path, data: Path) -> dict[str, Any]:
     """Evaluate the states of a folder on a data set's test images."""
     import numpy as np
 
-    from common import state
-    from common.model import Learner
+    from common.storage import state
+    from common.training.model import Learner
 
     learner = Learner(folder / "initial.keras")
     with np.load(data) as arrays:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import empty
-from common import plan as plans
-from common import run as keys
-from common import state
+from common.data.arrays import Array, Pair
+from common.plan.plan import VERSION, Model, Plan, Source
+from common.storage import keys, state
 from services import Bucket
 
 ROUND = 1  # the second of three: with two starts up to it, and a wave to write after it
@@ -64,17 +64,40 @@ class Lanes:
         values = self.base[name] if stride == 1 else self.base[name].ravel()[::stride]
         return values if self.rules[name] == state.KEEP else values * np.float32(1 + lane / 32)
 
-    def plan(self, workers: int, momentum: float) -> plans.Plan:
-        """Return the run's plan, as far as the reducer reads it."""
-        numbers = {"workers": workers, "epochs": 3, "rounds": 3, "batch": BATCH, "seed": 0}
-        chosen = {"learning_rate": None, "outer_momentum": momentum, "weighting": "accuracy"}
-        data = {"train": {"x": {"shape": [EXAMPLES * workers, self._rows]}}}
-        other = {"run": self.run, "dataset": data, "optimizer_state": "average", "model": {"sha256": "-"}}
-        return {**other, **numbers, **chosen, "counts": [EXAMPLES] * workers}
+    def plan(self, workers: int, momentum: float) -> Plan:
+        """Return the run's plan."""
+        train = Pair(Array("x", (EXAMPLES * workers, self._rows), "<f4"), Array("y", (EXAMPLES * workers,), "<i8"))
+        return Plan(
+            version=VERSION,
+            run=self.run,
+            given={},
+            parameters={},
+            dataset=Source(self._bucket.bucket, "-", "-", 0),
+            train=train,
+            test=train,
+            validation=None,
+            model=Model("-", None, "mse"),
+            workers=workers,
+            epochs=3,
+            rounds=3,
+            batch=BATCH,
+            seed=0,
+            learning_rate=None,
+            outer_momentum=momentum,
+            optimizer_state="average",
+            weighting="accuracy",
+            counts=[EXAMPLES] * workers,
+            held_out=EXAMPLES,
+            shares=1,
+            evaluate_on="test",
+            created=0.0,
+            token="-",
+            warnings=[],
+        )
 
     def upload(self, workers: int) -> None:
         """Write the states of the round's lanes and what it started from."""
-        step, sums = plans.schedule(self.plan(workers, 0)).steps(ROUND, 0), {"loss": [1.0, float(EXAMPLES)]}
+        step, sums = self.plan(workers, 0).schedule().steps(ROUND, 0), {"loss": [1.0, float(EXAMPLES)]}
         for lane in range(workers):
             told = state.Progress(self.rules, ROUND, lane, step, EXAMPLES, sums, 8.0, 10.0)
             told.validation = {"loss": 1.0, "accuracy": weight(lane)}
@@ -91,7 +114,7 @@ class Lanes:
 
     def urls(self, workers: int) -> list[str]:
         """Return where the lanes' states can be read."""
-        step = plans.schedule(self.plan(workers, 0)).steps(ROUND, 0)
+        step = self.plan(workers, 0).schedule().steps(ROUND, 0)
         places = [self._prefix + keys.state_key(ROUND, lane, step) for lane in range(workers)]
         return [self._bucket.client.generate_presigned_url("get_object", self._place(key)) for key in places]
 
@@ -102,7 +125,7 @@ class Lanes:
         slices = [{"round": ROUND, "lane": lane, "start": 0} for lane in range(workers)]
         times = {"issued": 0.0, "deadline": 60.0, "reducer_seconds": 0.0}
         wave = {"wave": 0, "driver": driver, "slices": slices, **times}
-        for key, document in ((keys.PLAN, self.plan(workers, momentum)), (keys.wave_key(0), wave)):
+        for key, document in ((keys.PLAN, self.plan(workers, momentum).document()), (keys.wave_key(0), wave)):
             self._bucket.client.put_object(**self._place(self._prefix + key), Body=json.dumps(document).encode())
 
     def check(self, workers: int, momentum: float) -> str:

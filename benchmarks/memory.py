@@ -34,7 +34,7 @@ SETTLED = 5  # runs after which growth is counted: libraries make their pools an
 MB = 1 << 20
 ABOUT = """\
 Private memory of one warm trainer, in MiB: a process of the image's proxy and environment. In each run it warms up,
-trains a round and judges. Growth: from the fifth run to the last. Goal: at most 20 MB."""
+trains a round and evaluates. Growth: from the fifth run to the last. Goal: at most 20 MB."""
 console = Console(highlight=False)
 
 
@@ -52,7 +52,7 @@ class Runs:
         self._data = self._pipeline.put("data.npz", file.getvalue())
 
     def run(self, model: Path) -> None:
-        """Train a model and judge it."""
+        """Train a model and evaluate it."""
         at = self._pipeline.put("model.keras", model.read_bytes())
         self._pipeline.run(dataset=self._data, model=at, workers=1, epochs=1, rounds=1, local_batch_size=32)
 

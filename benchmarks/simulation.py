@@ -17,11 +17,13 @@ from typing import Any
 
 from benchmarks import networks
 from benchmarks.sources import Arrays
-from common import averaging, rounds, shards, state
-from common.lane import Lane
-from common.model import Learner
-from common.schedule import Schedule
-from common.state import Progress, Tensors
+from common.data import shards
+from common.plan.schedule import Schedule
+from common.rounds import averaging, rounds
+from common.storage import state
+from common.storage.state import Progress, Tensors
+from common.training.lane import Lane
+from common.training.model import Learner
 
 TAILS = (2, 4, 6)  # how many of the last averages are averaged once more, and judged beside the last one
 FIRST_JUDGED = 8  # passes
@@ -113,7 +115,7 @@ class Simulation:
     def _close(self) -> None:
         """Average the lanes' files into the next start, as the reducer does."""
         lanes = [self._open(f"lane-{k}") for k in range(self.settings.workers)]
-        weights = rounds.lane_weights({"weighting": "examples"}, lanes)
+        weights = rounds.lane_weights("examples", lanes)
         outer = None
         if self.settings.momentum and self._path("before").exists():
             outer = averaging.Outer(self.settings.momentum, self._open("start"), self._open("before"))

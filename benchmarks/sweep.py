@@ -16,10 +16,11 @@ from benchmarks.faults.job import PARAMETERS, upload
 from benchmarks.run import RESULTS, WORK
 from benchmarks.stage import started
 from benchmarks.tables import machine
-from common import ledger, warm_up
-from common.pace import STOCK
-from common.run import Run
-from common.store import Objects
+from common.plan import plan as plans
+from common.rounds import ledger, warm_up
+from common.rounds.pace import STOCK
+from common.storage.objects import Objects
+from common.storage.run import Run
 from deployment import DeployError
 from local_platform import Platform
 from services import ServiceError
@@ -53,7 +54,7 @@ def invocations(platform: Platform, runs: list[str]) -> int:
     objects, found = Objects(platform.bucket().params), 0
     for run in (Run(objects, name) for name in runs):
         waves = [wave for number in range(len(run.sizes("waves/"))) if (wave := ledger.find(run, number))]
-        warmed = run.plan()["workers"] + 1 if warm_up.find(run) else 0
+        warmed = plans.read(run).workers + 1 if warm_up.find(run) else 0
         found += 1 + warmed + sum(len(wave.slices) for wave in waves)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import images
 from benchmarks.cases import QUOTA, Case, Row
-from common import processor
+from common.training import processor
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # where it is not set, the processor decides
 PACKAGES = ("tensorflow-cpu", "keras", "numpy")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,21 @@ def build_all(root: Path = ROOT, zips: Path = ZIPS) -> list[Path]:
 
 
 def python_action(folder: Path) -> dict[str, bytes]:
-    """Collect an action: its `__main__.py`, and the whole common library beside it."""
-    own = {path.name: read(path) for path in sources(folder)}
-    if set(own) != {"__main__.py"}:
+    """Collect an action: its `__main__.py`, and the modules of the common library that it imports, and theirs."""
+    own = {path.name for path in folder.iterdir()} - {"__pycache__"}
+    if own != {"__main__.py"}:
         raise PackageError(f"{folder}: got {', '.join(sorted(own))}, expected __main__.py alone (the rest is common's)")
-    return own | {f"common/{path.name}": read(path) for path in sources(folder.parent / "common")}
+    main = folder / "__main__.py"
+    return {main.name: read(main)} | {str(path.relative_to(folder.parent)): read(path) for path in imported(main)}
 
 
-def sources(folder: Path) -> Iterator[Path]:
-    """Yield the Python files of a folder; caches are left out, anything else is refused."""
-    for path in sorted(folder.iterdir()):
-        if path.name == "__pycache__":
-            continue
-        if path.suffix != ".py":
-            raise PackageError(f"{path}: got {path.name}, expected Python files alone")
-        yield path
+def imported(main: Path) -> list[Path]:
+    """Return the files of the library beside an action's folder that its file imports, inside functions too."""
+    finder = ModuleFinder([str(main.parent.parent)])  # looks nowhere else: what an image holds is not packed
+    finder.run_script(str(main))
+    named = [vars(module)["__file__"] for module in finder.modules.values()]
+    files = {Path(file) for file in named if file}  # none: built in
+    return sorted(files - {main})
 
 
 def read(path: Path) -> bytes:

@@ -99,3 +99,14 @@ def final(text: str) -> str | None:
     """Return the sentence of an error that trying again cannot mend, without its class; None for any other error."""
     match = FINAL.match(text)
     return match and match[2]
+
+
+def shown(value: object) -> str:
+    """Return a value as a message may hold it: short."""
+    words = "null" if value is None else repr(value)
+    return words if len(words) <= 60 else words[:57] + "..."
+
+
+def plain(value: object) -> str:
+    """Return a value or a cause as a message may hold it without quotes: one line, short."""
+    return " ".join(str(value).split())[:200]

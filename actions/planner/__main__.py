@@ -4,8 +4,13 @@ import os
 import time
 from typing import Any
 
-from common import pace, plan, progress, reads, request, run, warm_up
 from common.errors import classified
+from common.plan import request
+from common.plan.settle import settle
+from common.reports import progress
+from common.rounds import pace, warm_up
+from common.storage import reads
+from common.storage.run import Run
 
 OWN = ("s3", "reads", "invocation", "uploaded")  # what is no parameter of a run
 
@@ -19,8 +24,8 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     objects = reads.inputs(args)
     invocation = args.get("invocation") or {"id": os.environ.get("__OW_ACTIVATION_ID", ""), "time": time.time()}
     given = args["given"] if "given" in args else {name: value for name, value in args.items() if name not in OWN}
-    settled = plan.settle(objects, request.given_parameters(objects, given), invocation)
-    this = run.Run(objects, settled["run"])
-    progress.begin(this, invocation)
-    value = warm_up.begin(this, settled, pace.read_limits(os.environ["__OW_API_HOST"]), time.time())
-    return {"run": this.name, "driver": invocation["id"], "token": settled["token"], "value": value}
+    settled = settle(objects, request.given_parameters(objects, given), invocation)
+    run = Run(objects, settled.run)
+    progress.begin(run, invocation)
+    value = warm_up.begin(run, settled, pace.read_limits(os.environ["__OW_API_HOST"]), time.time())
+    return {"run": run.name, "driver": invocation["id"], "token": settled.token, "value": value}

@@ -7,20 +7,21 @@ import os
 import time
 from typing import Any
 
-from common import drive, pace, slices
-from common.beat import beating
 from common.errors import RunError, classified
-from common.run import Run
-from common.store import Objects
-from common.throttle import Throttle
+from common.plan import plan as plans
+from common.rounds import drive, pace, slices
+from common.rounds.throttle import Throttle
+from common.storage.beat import beating
+from common.storage.objects import Objects
+from common.storage.run import Run
 
 
 @classified
 def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return the next wave's slices (`value`, maybe none yet) and whether the run is still `pending`."""
-    this = Run(Objects(args["s3"]), args["run"])
+    run = Run(Objects(args["s3"]), args["run"])
     if args.get("look"):
-        return {"whole": drive.look(this, this.plan(), args.get("wave"), time.time())}
+        return {"whole": drive.look(run, plans.read(run), args.get("wave"), time.time())}
     turn = drive.Turn(
         driver=args.get("driver", ""),
         wave=args.get("wave"),
@@ -29,12 +30,12 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
         until=float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000,
         limits=pace.read_limits(os.environ["__OW_API_HOST"]),
     )
-    plan = this.plan()
+    plan = plans.read(run)
     try:
-        with beating(this):
-            wave, pending = drive.take(this, plan, turn)
+        with beating(run):
+            wave, pending = drive.take(run, plan, turn)
     except RunError:
-        Throttle(this.objects, this.name, turn.limits).leave(time.time())
+        Throttle(run.objects, run.name, turn.limits).leave(time.time())
         raise
-    value = slices.values(this, plan, wave) if wave else []
-    return {"run": this.name, "pending": pending, "wave": wave.wave if wave else turn.wave, "value": value}
+    value = slices.values(run, plan, wave) if wave else []
+    return {"run": run.name, "pending": pending, "wave": wave.wave if wave else turn.wave, "value": value}

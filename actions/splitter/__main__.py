@@ -4,17 +4,18 @@ import os
 import time
 from typing import Any
 
-from common.beat import beating
 from common.errors import classified
-from common.run import Run
-from common.split import split
-from common.store import Objects
+from common.plan import plan as plans
+from common.split.split import split
+from common.storage.beat import beating
+from common.storage.objects import Objects
+from common.storage.run import Run
 
 
 @classified
 def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return whether the split needs another call."""
-    this = Run(Objects(args["s3"]), args["run"])
+    run = Run(Objects(args["s3"]), args["run"])
     deadline = float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000
-    with beating(this):
-        return {"run": this.name, "pending": not split(this, this.plan(), deadline)}
+    with beating(run):
+        return {"run": run.name, "pending": not split(run, plans.read(run), deadline)}

@@ -1,18 +1,19 @@
-"""Trains one slice of one lane's round, warms up for it or judges; holds no key of the store, only presigned URLs."""
+"""Trains one slice of one lane's round, warms up for it or evaluates; holds presigned URLs, and no key of the store."""
 
 import os
 import time
 from typing import Any
 
-from common import processor, transfer
-from common.errors import ParameterError, classified
-from common.judge import judge
-from common.lane import MARGIN_SECONDS, Lane, check_weights
-from common.memory import PeakMemory
-from common.model import Learner
-from common.schedule import Schedule
-from common.state import Progress
-from common.warm import Arrays, Learners
+from common.errors import ParameterError, classified, shown
+from common.plan.schedule import Schedule
+from common.storage import transfer
+from common.storage.state import Progress
+from common.training import processor
+from common.training.evaluate import evaluate
+from common.training.lane import MARGIN_SECONDS, Lane, check_weights
+from common.training.memory import PeakMemory
+from common.training.model import Learner
+from common.training.warm import Arrays, Learners
 
 SHARDS, HELD_OUT, LEARNERS = Arrays(limit=2), Arrays(limit=1), Learners()
 ENDED = False  # whether the container ends after this answer: the proxy looks here
@@ -34,17 +35,22 @@ EXPECTED = (
 
 @classified
 def main(params: dict[str, Any]) -> dict[str, Any]:
-    """Do a slice: of the warm-up as the planner makes it, of the evaluation or of a round as the reducer does."""
+    """Do a slice of its kind: of a round or the evaluation, as the reducer makes it, or of the warm-up."""
     global ENDED
     if params.get("fresh") and not LEARNERS.as_new():
         ENDED = True
         return {"used": True, "run": params["run"], "lane": params["lane"]}
-    if "batch" in params:
-        return LEARNERS.warm_up(params)
-    return judge(params, LEARNERS, SHARDS) if "rows" in params else slice_of_round(params)
+    match params.get("kind"):
+        case "train":
+            return train(params)
+        case "evaluate":
+            return evaluate(params, LEARNERS, SHARDS)
+        case "warm-up":
+            return LEARNERS.warm_up(params)
+    raise ParameterError(f"kind: got {shown(params.get('kind'))}, expected a slice as planner and reducer make it")
 
 
-def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:
+def train(params: dict[str, Any]) -> dict[str, Any]:
     """Train a slice."""
     began = time.time()
     missing = [name for name in EXPECTED if name not in params]
@@ -63,7 +69,7 @@ def slice_of_round(params: dict[str, Any]) -> dict[str, Any]:
             SHARDS.fetch_ahead(params["next"])
         lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
         started = time.time() - began
-        step = train(params, lane, data, deadline, lambda: (time.time() - began, peak.bytes))
+        step = train_lane(params, lane, data, deadline, lambda: (time.time() - began, peak.bytes))
     spent = {"seconds": time.time() - began, "start_seconds": started, "train_seconds": progress.seconds - before}
     return {**place, "step": step, **spent, "memory": peak.bytes, "warm": known}
 
@@ -86,7 +92,7 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     return learner, progress
 
 
-def train(params: dict[str, Any], lane: Lane, data: dict[str, Any], deadline: float, measure: Any) -> int:
+def train_lane(params: dict[str, Any], lane: Lane, data: dict[str, Any], deadline: float, measure: Any) -> int:
     """Train to the last offered step that can be reached in time; return the last saved one."""
     get, urls, learner, progress = params["get"], dict(params["put"]), lane.learner, lane.progress
     earlier, memory = progress.activation_seconds, progress.memory

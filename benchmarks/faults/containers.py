@@ -4,13 +4,14 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
 from services import ROOT
+
+ESTABLISHED = "01"  # the state's number in /proc/net/tcp
 
 
 @dataclass(frozen=True)
@@ -31,41 +32,49 @@ class Container:
         """Let a paused one go on."""
         self._signal(signal.SIGCONT)
 
-    def busy(self) -> bool:
-        """Return whether somebody is connected to its server: OpenWhisk opens one connection a request."""
+    def ports(self) -> frozenset[int]:
+        """Return the ports on which it listens."""
         try:
             process = psutil.Process(self.pid)
             links = [link for one in (process, *process.children(recursive=True)) for link in one.net_connections()]
         except psutil.Error:
-            return False
-        ports = {link.laddr.port for link in links if link.status == psutil.CONN_LISTEN}
-        return any(link.status == psutil.CONN_ESTABLISHED and link.laddr.port in ports for link in links)
+            return frozenset()
+        return frozenset(link.laddr.port for link in links if link.status == psutil.CONN_LISTEN)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(os.getsid(self.pid), number)
 
 
+def connections() -> set[int]:
+    """Return the local ports of all established connections: one read of the kernel's table, as netstat does it."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == ESTABLISHED}
+
+
 class Containers:
-    """What stands in a localwhisk's state folder."""
+    """What stands in a localwhisk's state folder; what is known of a container is kept: conductors' steps are short."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._code = {path.parent.name: path.read_text() for path in ROOT.glob("actions/*/__main__.py")}
-        self._held: dict[Path, str | None] = {}  # which action a container holds, once it does
+        self._held: dict[Path, Held] = {}  # by the container's folder, once it has code
 
     def busy(self, action: str) -> list[Container]:
-        """Return the containers of an action that answer a request now."""
-        return [container for container in self._of(action) if container.busy()]
+        """Return the containers of an action that answer a request now: OpenWhisk opens one connection for each."""
+        connected, present = connections(), list(self._folder.iterdir())
+        for folder in present:
+            if folder not in self._held and (found := self._look(folder)):
+                self._held[folder] = found
+        held = [self._held[folder] for folder in present if folder in self._held]
+        return [one.container for one in held if one.action == action and connected & one.ports]
 
-    def _of(self, action: str) -> Iterator[Container]:
-        for note in self._folder.glob("*/process.json"):
-            with contextlib.suppress(OSError, json.JSONDecodeError):  # it may end between any two of these reads
-                if self._held.get(note) is None:
-                    self._held[note] = self._action(note.parent)
-                pid = json.loads(note.read_text())["pid"]
-                if self._held[note] == action and pid is not None:
-                    yield Container(pid)
+    def _look(self, folder: Path) -> "Held | None":
+        with contextlib.suppress(OSError, json.JSONDecodeError):  # it may end between any two of these reads
+            pid, action = json.loads((folder / "process.json").read_text())["pid"], self._action(folder)
+            if pid is not None and action is not None and (ports := Container(pid).ports()):
+                return Held(Container(pid), action, ports)
+        return None
 
     def _action(self, folder: Path) -> str | None:
         for path in folder.glob("root/action/*/main__.py"):
@@ -74,3 +83,12 @@ class Containers:
             if "node_modules" not in path.parts:
                 return str(json.loads(path.read_text()).get("name"))
         return None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A container, its action, and the ports of its server."""
+
+    container: Container
+    action: str
+    ports: frozenset[int]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from benchmarks.faults.containers import Container, Containers
 from benchmarks.faults.job import Job
 
-LOOK_SECONDS = 0.003  # between two looks: a conductor's step takes some ten milliseconds
+LOOK_SECONDS = 0.001  # between two looks: a conductor's step takes a few milliseconds
 STOPPED_SECONDS = 20.0
-LATEST = 6  # a fault meets one of the first so many chances: waves for a trainer, steps for a conductor
+LATEST = 6  # a fault meets one of the first so many chances: waves for a trainer, say
+STEPS = 3  # the same for a conductor's steps, which are seen only now and then
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Scene:
 
     def pause(self) -> None:
         """Wait for a moment of the run."""
-        time.sleep(self.chance.uniform(0.05, 0.9) * self.seconds)
+        time.sleep(self.chance.uniform(0.05, 0.75) * self.seconds)
 
     def over(self) -> bool:
         """Return whether the invocation has ended."""
@@ -149,9 +150,9 @@ KINDS = (
     Kind("planner killed", killed("planner", 1)),
     Kind("map's parent killed", parent_killed),
     Kind("branch killed", branch_killed),
-    Kind("dl-pipeline killed", killed("dl-pipeline", 2)),
-    Kind("run-steps killed", killed("run-steps", 4)),
-    Kind("train-loop killed", killed("train-loop", LATEST)),
+    Kind("dl-pipeline killed", killed("dl-pipeline", 1)),
+    Kind("run-steps killed", killed("run-steps", STEPS)),
+    Kind("train-loop killed", killed("train-loop", STEPS)),
     Kind("localwhisk killed", server_killed("localwhisk"), kills_platform=True),
     Kind("Redis killed", server_killed("redis")),
     Kind("S3 server killed", server_killed("versitygw")),

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import run as keys
-from common.run import Run
-from common.store import Location, Objects
-from common.throttle import FOLDER
+from common.plan import plan as plans
+from common.rounds.throttle import FOLDER
+from common.storage import keys
+from common.storage.objects import Location, Objects
+from common.storage.run import Run
 
 ACTIONS = Path(__file__).resolve().parents[2] / "actions"
 
@@ -94,18 +95,27 @@ def keras_file(shape=(8, 8), units=5, loss="sparse_categorical_crossentropy", st
 
 
 @pytest.fixture
-def run(action, given):
+def new_run(action, given):
     """Give a function that plans and splits this test's run."""
 
     def make(**changes):
         planned = action("planner")({**given, **changes})
-        this = Run(Objects(given["s3"]), planned["run"])
-        for lane in range(this.plan()["workers"]):
-            this.create_json(keys.warm_key(lane), {})  # as warm trainers say
+        run = Run(Objects(given["s3"]), planned["run"])
+        for lane in range(plans.read(run).workers):
+            run.create_json(keys.warm_key(lane), {})  # as warm trainers say
         action("splitter")({"s3": given["s3"], "run": planned["run"]})
-        return this
+        return run
 
     return make
+
+
+def plan_of(**fields):
+    """Return a plan of these fields; the others are those of a run of one lane that nobody asked for anything."""
+    ones = dict.fromkeys(("workers", "epochs", "rounds", "held_out", "shares"), 1)
+    numbers = {**ones, "batch": 32, "seed": 0, "counts": [1]}
+    chosen = {"learning_rate": None, "outer_momentum": 0.0, "optimizer_state": "average", "weighting": "examples"}
+    others = {name: None for name in plans.NAMES if name not in {**numbers, **chosen}}
+    return plans.Plan(**{**others, **numbers, **chosen, **fields})
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from keras import layers
 
 from common.errors import ModelError, kind
-from common.model import Learner
-from common.store import Location, Objects
-from common.warm import Learners
+from common.storage.objects import Location, Objects
+from common.training.model import Learner
+from common.training.warm import Learners
 
 SPARSE = "sparse_categorical_crossentropy"
 

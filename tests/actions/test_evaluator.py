@@ -11,13 +11,14 @@ import pytest
 from keras import layers
 from safetensors.numpy import load
 
-from common import drive, pace, processor, rounds, slices, state, warm_up
-from common import run as keys
 from common.errors import RunError
-from common.model import Learner
-from common.plan import schedule
-from common.run import Run
-from common.store import Objects
+from common.plan import plan as plans
+from common.rounds import drive, pace, rounds, slices, warm_up
+from common.storage import keys, state
+from common.storage.objects import Objects
+from common.storage.run import Run
+from common.training import processor
+from common.training.model import Learner
 
 RANDOM = np.random.default_rng(21)
 CENTRES = RANDOM.integers(60, 190, (4, 8, 8))
@@ -47,7 +48,7 @@ class Job:
 
     def __init__(self, s3, action, folder, name, **parameters):
         self.args = {"s3": s3.params, "run": name}
-        self.action, self.folder, self.this = action, folder, Run(Objects(s3.params), name)
+        self.action, self.folder, self.run = action, folder, Run(Objects(s3.params), name)
         (x, y), (xt, yt) = examples(400), examples(2100)
         np.savez(folder / "d.npz", x_train=x, y_train=y, x_test=xt, y_test=yt)
         model().save(folder / "m.keras")
@@ -56,7 +57,7 @@ class Job:
         given = {"dataset": "evaluator/d.npz", "model": "evaluator/m.keras", **parameters}
         self.test = (xt, yt)
         action("planner")({**self.args, **given})
-        warm_up.give_up(self.this, None)  # nobody waits for warm trainers
+        warm_up.give_up(self.run, None)  # nobody waits for warm trainers
         assert action("splitter")(self.args)["pending"] is False
         self.train()
 
@@ -64,13 +65,13 @@ class Job:
         trainer, wave, pending = self.action("trainer"), None, True
         while pending:
             turn = drive.Turn("me", wave, [], None, 1e12, pace.Limits(6000, 30))
-            started, pending = drive.take(self.this, self.this.plan(), turn)
+            started, pending = drive.take(self.run, plans.read(self.run), turn)
             wave = started.wave if started else wave
-            for value in slices.values(self.this, self.this.plan(), started) if started else []:
+            for value in slices.values(self.run, plans.read(self.run), started) if started else []:
                 trainer(json.loads(json.dumps(value)))
 
     def read(self, key):
-        return self.this.objects.read(self.this.at(key))
+        return self.run.objects.read(self.run.at(key))
 
     def file(self, key):
         path = self.folder / key.replace("/", "-")
@@ -121,15 +122,15 @@ def test_plain_keras_finds_the_same_numbers_on_the_whole_test_set(job, result):
     plain = job.load("final.keras")
     expected = plain.evaluate(*job.test, verbose=0, return_dict=True)
     assert {"loss": result["loss"], **result["metrics"]} == pytest.approx(expected, abs=1e-6)
-    assert result["final"] == f"s3://{job.this.objects.bucket}/runs/evaluator/final.keras"
+    assert result["final"] == f"s3://{job.run.objects.bucket}/runs/evaluator/final.keras"
 
 
-def test_two_of_three_lanes_have_judged_a_half_each(job, result):
+def test_two_of_three_lanes_have_evaluated_a_half_each(job, result):
     shares = [json.loads(job.read(keys.scores_key(lane))) for lane in range(2)]
     assert [share["sums"]["accuracy"][1] for share in shares] == [1056, 1044]
     assert shares[0]["sums"] != shares[1]["sums"]
     assert [share["weights_sha256"] for share in shares] == [result["weights_sha256"]] * 2
-    assert len(job.this.sizes(keys.SCORES)) == 2
+    assert len(job.run.sizes(keys.SCORES)) == 2
 
 
 def test_final_model_holds_the_last_average_slots_included(job, result):
@@ -147,7 +148,7 @@ def test_history_is_the_lanes_sums(job, result):
     for number, row in enumerate(result["rounds"]):
         lanes = [
             state.Progress.unpack(state.read_header(job.read(keys.state_key(number, lane, steps)))[1])
-            for lane, steps in rounds.look(job.this, job.this.plan(), number).steps.items()
+            for lane, steps in rounds.look(job.run, plans.read(job.run), number).steps.items()
         ]
         totals = {name: np.sum([lane.sums[name] for lane in lanes], axis=0) for name in ("loss", "accuracy")}
         expected = {name: pytest.approx(total / count) for name, (total, count) in totals.items()}
@@ -163,9 +164,9 @@ def test_history_is_the_lanes_sums(job, result):
 
 
 def test_a_second_call_changes_nothing(job, result):
-    before = job.this.objects.head(job.this.at(keys.FINAL))
+    before = job.run.objects.head(job.run.at(keys.FINAL))
     assert job.action("evaluator")(job.args) == result
-    assert job.this.objects.head(job.this.at(keys.FINAL)) == before
+    assert job.run.objects.head(job.run.at(keys.FINAL)) == before
 
 
 def test_one_worker_alone_is_plain_keras(s3, action, tmp_path):
@@ -174,9 +175,9 @@ def test_one_worker_alone_is_plain_keras(s3, action, tmp_path):
     plain = model()
     plain.optimizer.build(plain.trainable_variables)
     x, y = (np.load(job.file(keys.shard_key(0, name))) for name in ("x", "y"))
-    plan = job.this.plan()
-    for number in range(plan["rounds"]):
-        order, bounds = schedule(plan).order(number, 0)
+    plan = plans.read(job.run)
+    for number in range(plan.rounds):
+        order, bounds = plan.schedule().order(number, 0)
         for a, b in pairwise(bounds):
             plain.train_on_batch(x[order[a:b]], y[order[a:b]])
     final = job.load("final.keras")

@@ -10,11 +10,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from common import keras_file as keras_files
-from common import run as keys
 from common.errors import DlError
-from common.run import Run
-from common.store import Objects
+from common.plan import keras_file as keras_files
+from common.plan import plan as plans
+from common.storage import keys
+from common.storage.objects import Objects
+from common.storage.run import SPLIT_KEYS, Run
 
 from .conftest import arrays, keras_file, npz
 
@@ -247,16 +248,16 @@ def with_member(name, body):
 @pytest.mark.parametrize("name", ["x_train", "y_test"])
 def test_an_arrays_header(action, given, put, name):
     for number, head in enumerate(HEADERS):
-        this = {**given, "dataset": put("fuzz/header.npz", with_member(name, head + bytes(1000)))}
-        found = attempt(action, this, ("dataset: ",))
+        run = {**given, "dataset": put("fuzz/header.npz", with_member(name, head + bytes(1000)))}
+        found = attempt(action, run, ("dataset: ",))
         assert found and name in found, (number, found)
 
 
 def test_a_datasets_bytes(action, given, put, s3):
     dice, body, refused = random.Random(3), npz(**arrays(train=40, test=8)), 0
     for number in range(60):
-        this = {**given, "dataset": put("fuzz/bytes.npz", damaged(body, dice)), "run": f"fuzz-bytes-{number}"}
-        refused += attempt(action, this, (*ARRAYS, "dataset: ", "model: ")) != ""
+        run = {**given, "dataset": put("fuzz/bytes.npz", damaged(body, dice)), "run": f"fuzz-bytes-{number}"}
+        refused += attempt(action, run, (*ARRAYS, "dataset: ", "model: ")) != ""
     assert refused > 20
 
 
@@ -288,9 +289,9 @@ def test_parameters(action, given):
                 [*VALUES, 3, "x\n", "s3://b/" + "k" * 2000, "s3://b/a\nb"]
             )
         }
-        this = {**given, **changes, "run": changes.get("run", given["run"])}
+        run = {**given, **changes, "run": changes.get("run", given["run"])}
         try:
-            action("planner")(this)
+            action("planner")(run)
         except DlError as error:
             name = next(iter(changes))
             text = sentence(error)
@@ -325,7 +326,7 @@ def test_a_config_object(action, given, put, body):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"3", b"null", b"nope", b"{}", b'{"version": 4}', b"[" * DEEP], ids=range(8)
+    "body", [b"", b"[]", b"3", b"null", b"nope", b"{}", b'{"version": 5}', b"[" * DEEP], ids=range(8)
 )
 @pytest.mark.parametrize("key", ["plan.json", "split.json"])
 def test_a_runs_documents(action, given, put, key, body):
@@ -341,5 +342,5 @@ def test_a_runs_documents(action, given, put, key, body):
 def test_the_documents_keys_are_those_that_are_written(action, given):
     action("planner")(dict(given))
     action("splitter")({"s3": given["s3"], "run": given["run"]})
-    this = Run(Objects(given["s3"]), given["run"])
-    assert set(this.find_json(keys.PLAN)) == set(keys.PLAN_KEYS) and set(this.split()) == set(keys.SPLIT_KEYS)
+    run = Run(Objects(given["s3"]), given["run"])
+    assert set(run.find_json(keys.PLAN)) == set(plans.NAMES) and set(run.split()) == set(SPLIT_KEYS)

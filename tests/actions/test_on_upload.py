@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from common.errors import ParameterError
-from common.run import check_name
+from common.storage.run import check_name
 
 ETAG = "9b2cf535f27731c974343645a3985328"
 VERSITYGW = {

@@ -19,7 +19,7 @@ def plan(s3, run):
 def test_the_plan_holds_every_number(action, given, s3):
     run = action("planner")(given)["run"]
     found = plan(s3, run)
-    assert (found["held_out"], found["judges"]) == (40, 1)
+    assert (found["held_out"], found["shares"]) == (40, 1)
     numbers = {"workers": 3, "epochs": 2, "rounds": 4, "batch": 9, "seed": 0, "counts": [67, 67, 66]}
     assert {name: found[name] for name in numbers} == numbers
     assert found["model"] == {
@@ -27,8 +27,7 @@ def test_the_plan_holds_every_number(action, given, s3):
         "classes": 5,
         "loss": "sparse_categorical_crossentropy",
     }
-    train = found["dataset"]["train"]
-    assert train["x"] == {"name": "x_train", "shape": [200, 8, 8], "dtype": "|u1"}
+    assert found["train"]["x"] == {"name": "x_train", "shape": [200, 8, 8], "dtype": "|u1"}
     assert (found["evaluate_on"], found["warnings"]) == ("test", [])
     held = s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{run}/initial.keras")["Body"].read()
     assert held == keras_file()
@@ -145,17 +144,17 @@ def test_a_fraction_is_taken_off_the_shards(action, given, s3):
 
 
 def test_lanes_share_a_large_test_set_unless_a_metric_is_no_mean(action, given, put, s3):
-    given["dataset"] = put("data/judges.npz", npz(**arrays(test=2048)))
+    given["dataset"] = put("data/shares.npz", npz(**arrays(test=2048)))
     found = plan(s3, action("planner")(given)["run"])
-    assert (found["held_out"], found["judges"]) == (2048, 2)
+    assert (found["held_out"], found["shares"]) == (2048, 2)
     compiled = {"optimizer": {"module": "keras.optimizers", "class_name": "Adam"}, "metrics": ["auc"]}
     model = keras_file(compile_config={**compiled, "loss": "sparse_categorical_crossentropy"})
-    given |= {"run": "judges-alone", "model": put("data/judges.keras", model)}
-    assert plan(s3, action("planner")(given)["run"])["judges"] == 1
+    given |= {"run": "evaluates-alone", "model": put("data/shares.keras", model)}
+    assert plan(s3, action("planner")(given)["run"])["shares"] == 1
 
 
 @pytest.mark.parametrize(("test_set", "expected"), [(True, 40), (False, 8_000)])
-def test_a_fraction_is_judged_where_there_is_no_test_set(action, given, put, s3, test_set, expected):
+def test_a_fraction_is_evaluated_where_there_is_no_test_set(action, given, put, s3, test_set, expected):
     held = arrays(train=32_000)
     if not test_set:
         del held["x_test"], held["y_test"]
@@ -196,8 +195,8 @@ def test_a_resume_compares_what_was_given_even_where_a_release_has_other_default
     asked = {name: given[name] for name in ("s3", "run", "dataset", "model")}
     run = action("planner")(asked)["run"]
     before = plan(s3, run)
-    monkeypatch.setattr("common.params.WORKERS", 2)
-    monkeypatch.setattr("common.params.MOMENTUM", 0.9)
+    monkeypatch.setattr("common.plan.params.WORKERS", 2)
+    monkeypatch.setattr("common.plan.params.MOMENTUM", 0.9)
     assert action("planner")(dict(asked))["run"] == run
     assert action("planner")({**asked, "workers": 4})["run"] == run  # as it was planned
     with pytest.raises(RunError, match=f"^run {run} exists with workers 4, got 2$"):

@@ -8,10 +8,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from common import split as splits
 from common.errors import RunError
-from common.run import Run
-from common.store import Objects
+from common.plan import plan as plans
+from common.split import split as splits
+from common.storage.objects import Objects
+from common.storage.run import Run
 
 from .conftest import arrays, keras_file, npz
 
@@ -75,11 +76,11 @@ def test_a_validation_file_serves_where_there_is_no_test_set(action, given, s3, 
 def test_a_split_that_is_cut_off_goes_on_and_writes_the_same(action, given, s3):
     whole = split(action, given)
     other = action("planner")({**given, "run": given["run"][:50] + "-b"})["run"]
-    this = Run(Objects(given["s3"]), other)
+    run = Run(Objects(given["s3"]), other)
     clock = iter([0.0, 0.0, 0.0, *[1e9] * 99])
-    assert not splits.split(this, this.plan(), 100.0, lambda: next(clock))
-    assert len(this.sizes("shards/")) == 2 and not this.sizes("split.json")
-    assert splits.split(this, this.plan(), time.time() + 300)
+    assert not splits.split(run, plans.read(run), 100.0, lambda: next(clock))
+    assert len(run.sizes("shards/")) == 2 and not run.sizes("split.json")
+    assert splits.split(run, plans.read(run), time.time() + 300)
     hashes = [json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}split.json")["Body"].read())["sha256"]
               for at in (whole, f"runs/{other}/")]  # fmt: skip
     assert hashes[0] == hashes[1] and len(hashes[0]) == 8
@@ -87,7 +88,7 @@ def test_a_split_that_is_cut_off_goes_on_and_writes_the_same(action, given, s3):
 
 def test_many_chunks_give_the_same_shards(action, given, s3, monkeypatch):
     one = shards(s3, split(action, given), 3)
-    monkeypatch.setattr("common.npy.CHUNK_BYTES", 500)
+    monkeypatch.setattr("common.data.npy.CHUNK_BYTES", 500)
     many = shards(s3, split(action, {**given, "run": given["run"][:50] + "-b"}), 3)
     for (x, y), (other_x, other_y) in zip(one, many, strict=True):
         np.testing.assert_array_equal(x, other_x)
@@ -96,7 +97,7 @@ def test_many_chunks_give_the_same_shards(action, given, s3, monkeypatch):
 
 @pytest.mark.parametrize("chunk", [500, 8 << 20])
 def test_fortran_order_gives_the_same_shards(action, given, s3, put, monkeypatch, chunk):
-    monkeypatch.setattr("common.npy.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("common.data.npy.CHUNK_BYTES", chunk)
     ours = shards(s3, split(action, given), 3)
     turned = {name: np.asfortranarray(array) for name, array in arrays().items()}
     assert turned["x_train"].flags.f_contiguous and not turned["x_train"].flags.c_contiguous
@@ -135,7 +136,7 @@ def test_a_label_for_every_step(action, given, s3, put):
 
 
 def test_labels_as_large_as_images_are_never_held(action, given, s3, put, monkeypatch):
-    monkeypatch.setattr("common.npy.CHUNK_BYTES", 1 << 20)
+    monkeypatch.setattr("common.data.npy.CHUNK_BYTES", 1 << 20)
     images = np.zeros((200, 8, 8, 2000), np.float32) + arrays()["x_train"][..., None]
     held = {"x_train": images[..., 0], "y_train": images, "x_test": images[:40, ..., 0], "y_test": images[:40]}
     dataset = put("data/images.npz", npz(**held))

@@ -5,12 +5,13 @@ import time
 
 import pytest
 
-from common import beat, lease, ledger, progress, warm_up
-from common import run as keys
 from common.errors import LONGEST, DlError, ParameterError, RunError
-from common.ledger import Slice, Wave
-from common.run import Run
-from common.store import Objects
+from common.reports import progress
+from common.rounds import lease, ledger, warm_up
+from common.rounds.ledger import Slice, Wave
+from common.storage import beat, keys
+from common.storage.objects import Objects
+from common.storage.run import Run
 
 KILL = "The action did not produce a valid response and exited unexpectedly."
 
@@ -63,8 +64,8 @@ def test_a_run_from_its_plan_to_its_failure(action, given):
 
 
 def test_a_resumed_run_keeps_why_it_failed(action, given, planned):
-    this, said = planned()
-    asked = {"s3": given["s3"], "run": this.name}
+    run, said = planned()
+    asked = {"s3": given["s3"], "run": run.name}
     action("status")({**asked, "cancel": True})
     action("status")({**asked, "token": said["token"], "failure": "run x was cancelled"})
     assert action("status")(asked)["phase"] == "failed"
@@ -78,39 +79,39 @@ def test_a_resumed_run_keeps_why_it_failed(action, given, planned):
 @pytest.mark.parametrize("what", [{"failure": "anything"}, {"cold": True}])
 @pytest.mark.parametrize("token", [None, "", "guessed", 7])
 def test_nobody_but_the_pipeline_writes_into_a_run(action, given, planned, what, token):
-    this, said = planned()
-    asked = {"s3": given["s3"], "run": this.name}
-    before = this.sizes("")
+    run, said = planned()
+    asked = {"s3": given["s3"], "run": run.name}
+    before = run.sizes("")
     with pytest.raises(DlError, match="^ParameterError: token: got another one than the run's"):
         action("status")({**asked, **what, "token": token})
-    assert this.sizes("") == before
+    assert run.sizes("") == before
     action("status")({**asked, **what, "token": said["token"]})
-    assert len(this.sizes("")) == len(before) + 1
+    assert len(run.sizes("")) == len(before) + 1
 
 
 def test_the_token_is_told_to_nobody(action, given, planned):
-    this, said = planned()
-    assert len(said["token"]) == 32 and said["token"] != this.name
-    told = [action("status")({"s3": given["s3"]}), action("status")({"s3": given["s3"], "run": this.name})]
+    run, said = planned()
+    assert len(said["token"]) == 32 and said["token"] != run.name
+    told = [action("status")({"s3": given["s3"]}), action("status")({"s3": given["s3"], "run": run.name})]
     assert said["token"] not in str(told)
 
 
 def test_a_failure_as_long_as_a_result_is_cut(action, given, planned):
-    this, said = planned()
-    told = action("status")({"s3": given["s3"], "run": this.name, "token": said["token"], "failure": "x" * 1_000_000})
+    run, said = planned()
+    told = action("status")({"s3": given["s3"], "run": run.name, "token": said["token"], "failure": "x" * 1_000_000})
     assert told["failure"] == "x" * (LONGEST - 3) + "..."
-    assert progress.failures(this)[0]["failure"] == told["failure"]
+    assert progress.failures(run)[0]["failure"] == told["failure"]
 
 
 def test_an_attempts_reason_is_there_in_its_own_wave_and_in_later_ones(action, given, planned):
-    this, _ = planned()
+    run, _ = planned()
     first, again = Slice(0, 0, 0), Slice(0, 1, 0, attempt=2, reason=KILL)
-    ledger.create(this, wave(0, first, Slice(0, 1, 0)))
-    ledger.create(this, wave(1, again))
+    ledger.create(run, wave(0, first, Slice(0, 1, 0)))
+    ledger.create(run, wave(1, again))
     expected = [{"round": 0, "lane": 1, "step": 0, "attempt": 1, "reason": KILL}]
-    assert action("status")({"s3": given["s3"], "run": this.name})["failed_attempts"] == expected
-    ledger.create(this, wave(2, Slice(0, 2, 0)))
-    assert action("status")({"s3": given["s3"], "run": this.name})["failed_attempts"] == expected
+    assert action("status")({"s3": given["s3"], "run": run.name})["failed_attempts"] == expected
+    ledger.create(run, wave(2, Slice(0, 2, 0)))
+    assert action("status")({"s3": given["s3"], "run": run.name})["failed_attempts"] == expected
 
 
 SILENCE = progress.SILENCE_SECONDS
@@ -128,42 +129,42 @@ SILENCE = progress.SILENCE_SECONDS
     ],
 )
 def test_a_run_that_nobody_drives_any_more_says_so_and_how_to_go_on(planned, waves, key, seconds, left):
-    this, _ = planned()
-    began = progress.last_time(this, keys.DRIVERS)
+    run, _ = planned()
+    began = progress.last_time(run, keys.DRIVERS)
     for number in range(waves):
-        ledger.create(this, wave(number, Slice(0, 0, 0), issued=began, lasts=350.0))
+        ledger.create(run, wave(number, Slice(0, 0, 0), issued=began, lasts=350.0))
     if key:
         heard = began + seconds - (lease.SILENCE_SECONDS if key == keys.LEASE else 0)
-        this.objects.replace(this.at(key), json.dumps({"wave": 0, "time": heard}).encode())
-    found = progress.standing(this, began + seconds + SILENCE + (5 if left else -5))
+        run.objects.replace(run.at(key), json.dumps({"wave": 0, "time": heard}).encode())
+    found = progress.standing(run, began + seconds + SILENCE + (5 if left else -5))
     phase = "abandoned" if left else "training" if waves else "splitting"
-    command = f"wsk action invoke dl-pipeline -p run {this.name}"
+    command = f"wsk action invoke dl-pipeline -p run {run.name}"
     assert found["phase"] == phase
     assert (command in (found["advice"] or "")) == (phase == "abandoned")
     planned()  # somebody takes it up
-    assert progress.standing(this, time.time())["phase"] != "abandoned"
+    assert progress.standing(run, time.time())["phase"] != "abandoned"
 
 
 def test_a_run_that_is_over_is_not_abandoned(planned):
     later = time.time() + 9000
-    this, _ = planned()
-    progress.record(this, "workers: got 0")
-    assert progress.standing(this, later)["phase"] == "failed"
-    this.create_json(keys.REPORT, {"run": this.name})
-    assert progress.standing(this, later)["phase"] == "done"
-    before = this.sizes("")
+    run, _ = planned()
+    progress.record(run, "workers: got 0")
+    assert progress.standing(run, later)["phase"] == "failed"
+    run.create_json(keys.REPORT, {"run": run.name})
+    assert progress.standing(run, later)["phase"] == "done"
+    before = run.sizes("")
     planned()  # its result is asked for again
-    assert this.sizes("") == before
+    assert run.sizes("") == before
 
 
 def test_an_action_beats_while_it_works(planned, monkeypatch):
-    this, _ = planned()
+    run, _ = planned()
     monkeypatch.setattr(beat, "EVERY_SECONDS", 0.01)
-    assert beat.heard(this) == 0
+    assert beat.heard(run) == 0
     before = time.time()
-    with beat.beating(this):
-        heard = wait_for(lambda: beat.heard(this))
-        wait_for(lambda: beat.heard(this) > heard)
+    with beat.beating(run):
+        heard = wait_for(lambda: beat.heard(run))
+        wait_for(lambda: beat.heard(run) > heard)
     assert before <= heard <= time.time()
 
 
@@ -175,13 +176,13 @@ def wait_for(condition):
 
 
 def test_marks_older_than_the_invocation_hold_no_more_and_younger_ones_do(planned):
-    this, _ = planned(invocation={"id": "a", "time": 1000.0})
-    progress.cancel(this)
-    warm_up.give_up(this, "ModelError: x")
+    run, _ = planned(invocation={"id": "a", "time": 1000.0})
+    progress.cancel(run)
+    warm_up.give_up(run, "ModelError: x")
     planned(invocation={"id": "a", "time": 1000.0})  # the conductor died, and is started again
-    assert this.find_json(keys.CANCEL) and this.find_json(keys.COLD)
+    assert run.find_json(keys.CANCEL) and run.find_json(keys.COLD)
     planned(invocation={"id": "b", "time": time.time() + 1})
-    assert this.find_json(keys.CANCEL) is None and this.find_json(keys.COLD) is None
+    assert run.find_json(keys.CANCEL) is None and run.find_json(keys.COLD) is None
 
 
 def test_the_newest_runs_come_first_and_garbage_is_left_out(action, given, put):

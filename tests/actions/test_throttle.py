@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from common import throttle as shared
-from common.pace import RESERVED, STOCK, Limits
-from common.throttle import Throttle
+from common.rounds import throttle as shared
+from common.rounds.pace import RESERVED, STOCK, Limits
+from common.rounds.throttle import Throttle
 
 
 @pytest.fixture

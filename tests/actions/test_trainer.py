@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from keras import layers
 
-from common import processor, state
 from common.errors import ModelError, ParameterError, TransferError
-from common.model import Learner
-from common.schedule import Schedule
-from common.state import Progress
-from common.store import Location, Objects
-from common.warm import Arrays
+from common.plan.schedule import Schedule
+from common.storage import state
+from common.storage.objects import Location, Objects
+from common.storage.state import Progress
+from common.training import processor
+from common.training.model import Learner
+from common.training.warm import Arrays
 
 from .conftest import load
 
@@ -73,6 +74,7 @@ class Lanes:
         get = {"model": self.get("trainer/initial.keras"), "state": state_key and self.get(state_key)}
         get |= {name: self.get(f"trainer/{shard}/{name}.npy") for name in ("x", "y")}
         return {
+            "kind": "train",
             "run": run, "wave": 3, "round": round_, "lane": lane, "start": start, "attempt": 1, "micro": None,
             "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
             "get": get, "shard": f"{run}/{shard}", "next": None, "put": put, "keep_start": False,
@@ -95,12 +97,13 @@ def lanes(s3, action, tmp_path_factory):
     lanes.objects.client.close()
 
 
-def judged(lanes, run, **changes):
+def evaluation(lanes, run, **changes):
     """Return the slice of the evaluation of a state that a run has left, and the keys of what it leaves."""
     at = {name: lanes.at(f"trainer/{run}/{name}") for name in ("scores", "final.keras")}
     get = {"model": "trainer/initial.keras", "state": lanes.key(run, 0, 0, 10)}
     get |= {name: f"trainer/held/{name}.npy" for name in ("x", "y")}
     value = {
+        "kind": "evaluate",
         "run": run, "wave": 3, "round": 2, "lane": 0, "start": 0, "attempt": 1, "deadline": time.time() + 120,
         "learning_rate": None, "model_sha256": lanes.sha256, "rows": [8, 40], "set": f"{run}/test",
         "get": {name: lanes.get(key) for name, key in get.items()},
@@ -255,12 +258,12 @@ def test_learning_rate_micro_and_validation(lanes):
     assert Progress.unpack(metadata).validation == oracle.evaluate(HELD["x"], HELD["y"], "here")
 
 
-def test_a_share_is_judged_as_plain_keras_does(lanes, tmp_path):
-    lanes.main(lanes.slice("judged", [10]))
-    value, at = judged(lanes, "judged")
+def test_a_share_is_evaluated_as_plain_keras_does(lanes, tmp_path):
+    lanes.main(lanes.slice("evaluated", [10]))
+    value, at = evaluation(lanes, "evaluated")
     answer = lanes.main(value)
     assert {name: answer[name] for name in ("run", "wave", "round", "lane", "start", "step")} == {
-        "run": "judged", "wave": 3, "round": 2, "lane": 0, "start": 0, "step": 1,
+        "run": "evaluated", "wave": 3, "round": 2, "lane": 0, "start": 0, "step": 1,
     }  # fmt: skip
     lanes.objects.download(at["final.keras"], tmp_path / "final.keras")
     plain = keras.models.load_model(tmp_path / "final.keras")
@@ -269,7 +272,7 @@ def test_a_share_is_judged_as_plain_keras_does(lanes, tmp_path):
     assert found["scores"] == pytest.approx(expected, abs=1e-6)
     assert {name: total / count for name, (total, count) in found["sums"].items()} == pytest.approx(found["scores"])
     assert found["sums"]["accuracy"][1] == 32
-    tensors, _ = lanes.read("judged", 10)
+    tensors, _ = lanes.read("evaluated", 10)
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("trainable", "weight"))}
     assert found["weights_sha256"] == state.digest(weights)
     assert (found["seconds"], found["memory"]) == (answer["seconds"], answer["memory"])
@@ -277,7 +280,7 @@ def test_a_share_is_judged_as_plain_keras_does(lanes, tmp_path):
 
 def test_a_witness_makes_the_same_file_with_another_learner_and_leaves_none(lanes, action):
     lanes.main(lanes.slice("witnessed", [10]))
-    value, at = judged(lanes, "witnessed")
+    value, at = evaluation(lanes, "witnessed")
     lanes.main(value)
     seen = lanes.at("trainer/witnessed/seen")
     action("trainer")({**value, "lane": 1, "final": None, "put": lanes.objects.presign_put(seen)})
@@ -287,18 +290,18 @@ def test_a_witness_makes_the_same_file_with_another_learner_and_leaves_none(lane
     assert [witness[name] for name in same] == [found[name] for name in same]
 
 
-def test_a_judged_share_that_exists_is_left_alone(lanes):
-    lanes.main(lanes.slice("judged-twice", [10]))
-    value, at = judged(lanes, "judged-twice", final=None)
+def test_an_evaluated_share_that_exists_is_left_alone(lanes):
+    lanes.main(lanes.slice("evaluated-twice", [10]))
+    value, at = evaluation(lanes, "evaluated-twice", final=None)
     lanes.objects.create(at["scores"], b"the twin's")
     assert lanes.main(value)["step"] == 1
     assert lanes.objects.read(at["scores"]) == b"the twin's"
-    assert not lanes.objects.sizes("trainer/judged-twice/final")
+    assert not lanes.objects.sizes("trainer/evaluated-twice/final")
 
 
-def test_a_judge_that_was_queued_too_long_does_nothing(lanes):
-    value, _ = judged(lanes, "judged-late", deadline=time.time() + 4.9)
-    late = {"late": True, "run": "judged-late", "wave": 3, "round": 2, "lane": 0, "start": 0, "step": 0}
+def test_an_evaluation_that_was_queued_too_long_does_nothing(lanes):
+    value, _ = evaluation(lanes, "evaluated-late", deadline=time.time() + 4.9)
+    late = {"late": True, "run": "evaluated-late", "wave": 3, "round": 2, "lane": 0, "start": 0, "step": 0}
     assert lanes.main(value) == late
 
 
@@ -311,7 +314,8 @@ def test_queued_too_long(lanes, monkeypatch):
 
 
 def test_a_near_deadline_ends_the_slice_at_the_first_stop(lanes, monkeypatch):
-    monkeypatch.setattr("common.lane.MARGIN_SECONDS", 1000)  # the planned end is over, and there is time to get there
+    # the planned end is over, and there is time to get there
+    monkeypatch.setattr("common.training.lane.MARGIN_SECONDS", 1000)
     answer = lanes.main(lanes.slice("near", [1, 10], deadline=time.time() + 1000))
     assert answer["step"] == 1
     assert Progress.unpack(lanes.read("near", 1)[1]).examples == 16
@@ -322,8 +326,11 @@ def test_errors_are_sentences(lanes):
         lanes.main(lanes.slice("nan", [10], learning_rate=1e38))
     assert str(error.value).startswith("round 0, lane 0, steps 0..10: loss became ")
     with pytest.raises(ParameterError) as error:
-        lanes.main({"run": "r"})
+        lanes.main({"kind": "train", "run": "r"})
     assert str(error.value).startswith("got no wave, round, lane, start, deadline, ")
+    for kind in ({}, {"kind": ["train"]}, {"kind": "judge"}):
+        with pytest.raises(ParameterError, match=r"^kind: got .+, expected a slice as planner and reducer make it$"):
+            lanes.main({**lanes.slice("unkind", [10]), "kind": None, **kind})
     with pytest.raises(ModelError, match=f"model: got a file of sha256 {lanes.sha256}, expected 00 as in the plan"):
         lanes.main(lanes.slice("other", [10], model_sha256="00"))
     piece = lanes.slice("gone", [10])

@@ -4,17 +4,21 @@ import hashlib
 import json
 import re
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from common import drive, ledger, pace, warm_up
+from common.data.arrays import Array, Pair
 from common.errors import ModelError, RunError
-from common.model import Learner
-from common.run import Run
-from common.store import Objects
+from common.plan import plan as plans
+from common.plan.plan import Model
+from common.rounds import drive, ledger, pace, warm_up
+from common.storage.objects import Objects
+from common.storage.run import Run
+from common.training.model import Learner
 
-from .conftest import keras_file, npz
+from .conftest import keras_file, npz, plan_of
 from .test_trainer import model_file
 
 STOCK = pace.Limits(60, 30)
@@ -39,6 +43,7 @@ def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
     batch = {"x": {"shape": [9, 8, 8], "dtype": "|u1"}, "y": {"shape": [9], "dtype": "|u1"}}
     assert [place(value) for value in found["value"]] == [
         {
+            "kind": "warm-up",
             "run": given["run"],
             "lane": lane,
             "deadline": document["deadline"],
@@ -70,9 +75,9 @@ def planned(action, given):
     def make(workers, now):
         action("planner")({**given, "workers": workers, "batch_size": 1})
         action("splitter")({"s3": given["s3"], "run": given["run"]})
-        this = Run(Objects(given["s3"]), given["run"])
-        this.objects.delete(this.at("warm-up.json"))
-        return this, warm_up.begin(this, this.plan(), STOCK, now)
+        run = Run(Objects(given["s3"]), given["run"])
+        run.objects.delete(run.at("warm-up.json"))
+        return run, warm_up.begin(run, plans.read(run), STOCK, now)
 
     return make
 
@@ -91,30 +96,30 @@ class Clock:
                 put(value["put"], b"{}")
 
 
-def first_wave(this, clock):
+def first_wave(run, clock):
     """Take the run's first turn."""
     turn = drive.Turn("me", None, [], None, clock.now + 300, STOCK, lambda: clock.now, clock.sleep)
-    return drive.take(this, this.plan(), turn)[0]
+    return drive.take(run, plans.read(run), turn)[0]
 
 
 def test_the_first_wave_waits_until_all_trainers_are_warm(planned):
-    this, values = planned(workers=3, now=6000.0)
-    wave = first_wave(this, Clock(6002.0, values, sleeps=7))
+    run, values = planned(workers=3, now=6000.0)
+    wave = first_wave(run, Clock(6002.0, values, sleeps=7))
     assert wave.issued == pytest.approx(6002.7)
 
 
 def test_the_first_wave_waits_no_longer_than_the_warm_up_may_last(planned):
-    this, _ = planned(workers=3, now=6000.0)
-    wave = first_wave(this, Clock(6002.0, [], sleeps=7))
+    run, _ = planned(workers=3, now=6000.0)
+    wave = first_wave(run, Clock(6002.0, [], sleeps=7))
     assert wave.issued == pytest.approx(6030.0, abs=0.11)
 
 
 def test_the_first_wave_does_not_wait_for_a_warm_up_that_failed(planned, action, given):
-    this, _ = planned(workers=3, now=6000.0)
-    cold = {"s3": given["s3"], "run": this.name, "token": this.plan()["token"], "cold": True, "failure": KILL}
-    assert action("status")(cold) == {"run": this.name, "cold": True}
-    assert first_wave(this, Clock(6002.0, [], sleeps=7)).issued == 6002.0
-    assert warm_up.told(this) == ([], [])
+    run, _ = planned(workers=3, now=6000.0)
+    cold = {"s3": given["s3"], "run": run.name, "token": plans.read(run).token, "cold": True, "failure": KILL}
+    assert action("status")(cold) == {"run": run.name, "cold": True}
+    assert first_wave(run, Clock(6002.0, [], sleeps=7)).issued == 6002.0
+    assert warm_up.measurements(run) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -130,23 +135,23 @@ def test_the_first_wave_does_not_wait_for_a_warm_up_that_failed(planned, action,
     ids=["seconds", "memory", "step", "list", "text", "size"],
 )
 def test_what_a_warm_trainer_says_and_cannot_be_is_named_and_left_out(planned, said, doubt):
-    this, values = planned(workers=2, now=6000.0)
+    run, values = planned(workers=2, now=6000.0)
     fine = {"seconds": 1.5, "memory": 1 << 28}
     put(values[0]["put"], json.dumps(fine).encode())
     put(values[1]["put"], said)
-    believed, doubts = warm_up.told(this)
+    believed, doubts = warm_up.measurements(run)
     assert believed == [fine]
     assert re.fullmatch(f"warm-up/lane-01.json is left out of the seconds and the memory: {doubt}", *doubts)
 
 
 def test_a_run_ends_before_its_first_wave_where_the_warm_up_found_what_cannot_be_mended(planned, action, given):
-    this, _ = planned(workers=3, now=6000.0)
+    run, _ = planned(workers=3, now=6000.0)
     failure = "ModelError: model: got labels of shape (3,), expected (4,)"
-    cold = {"s3": given["s3"], "run": this.name, "token": this.plan()["token"], "cold": True, "failure": failure}
+    cold = {"s3": given["s3"], "run": run.name, "token": plans.read(run).token, "cold": True, "failure": failure}
     action("status")(cold)
     with pytest.raises(RunError, match=r"^model: got labels of shape \(3,\), expected \(4,\)$"):
-        first_wave(this, Clock(6002.0, [], sleeps=7))
-    assert ledger.newest(this) is None
+        first_wave(run, Clock(6002.0, [], sleeps=7))
+    assert ledger.newest(run) is None
 
 
 @pytest.mark.parametrize(
@@ -163,18 +168,18 @@ def test_the_first_wave_may_last_as_long_as_the_warm_trainers_steps_say(action, 
     for value, seconds in zip(planned["value"], told, strict=True):
         measured = {"step_seconds": seconds} if seconds else {}
         put(value["put"], json.dumps({"seconds": 1.0, "memory": 1 << 28, **measured}).encode())
-    this = Run(Objects(given["s3"]), planned["run"])
-    wave = first_wave(this, Clock(this.find_json("warm-up.json")["issued"], [], sleeps=7))
+    run = Run(Objects(given["s3"]), planned["run"])
+    wave = first_wave(run, Clock(run.find_json("warm-up.json")["issued"], [], sleeps=7))
     assert wave.deadline - wave.issued == allowed
-    assert warm_up.step_seconds(this, {**this.plan(), "weighting": "accuracy"}) is None  # the lanes validate, too
+    assert warm_up.step_seconds(run, replace(plans.read(run), weighting="accuracy")) is None  # the lanes validate, too
 
 
 @pytest.mark.parametrize(("resumed", "first"), [(0, 25), (1, 24)])
 def test_start_and_warm_up_count_against_the_minute(planned, resumed, first):
-    this, values = planned(workers=25, now=6000.0)
+    run, values = planned(workers=25, now=6000.0)
     for _ in range(resumed):
-        assert warm_up.begin(this, this.plan(), STOCK, 6001.0) == []
-    assert len(first_wave(this, Clock(6002.0, values, sleeps=1)).slices) == first
+        assert warm_up.begin(run, plans.read(run), STOCK, 6001.0) == []
+    assert len(first_wave(run, Clock(6002.0, values, sleeps=1)).slices) == first
 
 
 class TestTrainer:
@@ -185,29 +190,24 @@ class TestTrainer:
         """Give the trainer's main and a slice of a network with moments and seeds."""
         objects = Objects(s3.params)
         path = model_file(tmp_path)
-        this = Run(objects, "warm-" + hashlib.sha256(path.read_bytes()).hexdigest()[:12])
-        objects.create(this.at("initial.keras"), path.read_bytes())
-        objects.delete(this.at("warm-up/lane-00.json"))
-        return action("trainer"), path, this
+        run = Run(objects, "warm-" + hashlib.sha256(path.read_bytes()).hexdigest()[:12])
+        objects.create(run.at("initial.keras"), path.read_bytes())
+        objects.delete(run.at("warm-up/lane-00.json"))
+        return action("trainer"), path, run
 
-    def value(self, this, path, **changes):
-        array = {"name": "x", "shape": [90, 6, 6], "dtype": "|u1"}
-        labels = {"name": "y", "shape": [90], "dtype": "|u1"}
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        plan = {
-            "dataset": {"train": {"x": array, "y": labels}}, "model": {"sha256": sha256}, "batch": 16,
-            "learning_rate": None,
-        }  # fmt: skip
+    def value(self, run, path, **changes):
+        train = Pair(Array("x", (90, 6, 6), "|u1"), Array("y", (90,), "|u1"))
+        plan = plan_of(train=train, model=Model(hashlib.sha256(path.read_bytes()).hexdigest(), 3, "mse"), batch=16)
         far = warm_up.WarmUp(0.0, 1e11)
-        return {**warm_up.value(this, plan, far, 0), **changes}
+        return {**warm_up.value(run, plan, far, 0), **changes}
 
     def test_it_loads_and_traces_and_leaves_the_model_as_it_was(self, slices):
-        main, path, this = slices
-        answer = main(self.value(this, path))
-        assert (answer["run"], answer["lane"]) == (this.name, 0)
+        main, path, run = slices
+        answer = main(self.value(run, path))
+        assert (answer["run"], answer["lane"]) == (run.name, 0)
         assert answer["seconds"] > answer["trace_seconds"] > answer["step_seconds"] > 0
-        assert this.find_json("warm-up/lane-00.json") == answer
-        assert warm_up.told(this) == ([answer], [])
+        assert run.find_json("warm-up/lane-00.json") == answer
+        assert warm_up.measurements(run) == ([answer], [])
         assert answer["memory"] > 100 << 20
         learners = main.__globals__["LEARNERS"]
         assert learners.knows(hashlib.sha256(path.read_bytes()).hexdigest(), None)
@@ -219,33 +219,33 @@ class TestTrainer:
         assert kept == fresh
 
     def test_a_second_one_finds_it_done(self, slices):
-        main, path, this = slices
-        main(self.value(this, path))
-        first, told = main.__globals__["LEARNERS"]._learner, this.find_json("warm-up/lane-00.json")
-        this.objects.delete(this.at("warm-up/lane-00.json"))
-        main(self.value(this, path))
+        main, path, run = slices
+        main(self.value(run, path))
+        first, told = main.__globals__["LEARNERS"]._learner, run.find_json("warm-up/lane-00.json")
+        run.objects.delete(run.at("warm-up/lane-00.json"))
+        main(self.value(run, path))
         assert main.__globals__["LEARNERS"]._learner is first
-        again = this.find_json("warm-up/lane-00.json")
+        again = run.find_json("warm-up/lane-00.json")
         assert (again["trace_seconds"], again["step_seconds"]) == (0, told["step_seconds"])
 
     def test_a_model_that_was_trained_since_is_not_measured_again(self, slices):
         """A warm trainer takes the file's own state again for the next run of the model."""
-        main, path, this = slices
-        main(self.value(this, path))
-        told, value = this.find_json("warm-up/lane-00.json"), self.value(this, path)
+        main, path, run = slices
+        main(self.value(run, path))
+        told, value = run.find_json("warm-up/lane-00.json"), self.value(run, path)
         learners = main.__globals__["LEARNERS"]
         for _ in range(2):
             learners.take(value["get"]["model"], value["model_sha256"], value["learning_rate"], initial=True)
-        this.objects.delete(this.at("warm-up/lane-00.json"))
+        run.objects.delete(run.at("warm-up/lane-00.json"))
         main(value)
-        assert this.find_json("warm-up/lane-00.json")["step_seconds"] == told["step_seconds"]
+        assert run.find_json("warm-up/lane-00.json")["step_seconds"] == told["step_seconds"]
 
     def test_one_that_was_queued_too_long_does_nothing(self, slices):
-        main, path, this = slices
-        assert main(self.value(this, path, deadline=4.0)) == {"late": True, "run": this.name, "lane": 0}
-        assert this.find_json("warm-up/lane-00.json") is None
+        main, path, run = slices
+        assert main(self.value(run, path, deadline=4.0)) == {"late": True, "run": run.name, "lane": 0}
+        assert run.find_json("warm-up/lane-00.json") is None
 
     def test_another_model_than_planned_is_refused(self, slices):
-        main, path, this = slices
+        main, path, run = slices
         with pytest.raises(ModelError, match="got a file of sha256"):
-            main(self.value(this, path, model_sha256="0" * 64))
+            main(self.value(run, path, model_sha256="0" * 64))

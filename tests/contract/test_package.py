@@ -14,6 +14,17 @@ from zips import ROOT, PackageError
 
 TENSORFLOW_ACTIONS = {"trainer"}
 ACTIONS = sorted(path.parent.name for path in ROOT.glob("actions/*/__main__.py"))
+PLAN = {"plan/plan", "plan/schedule"}
+RUN = {"data/arrays", "plan/keras_names", "rounds", "storage", *PLAN}  # whoever reads what the waves have left
+HELD = {  # wings, or modules of wings
+    "planner": {"data", "plan", "reports/progress", "rounds", "storage"},
+    "splitter": {"data", "split", "storage", *PLAN},
+    "trainer": {"training", "plan/keras_config", "plan/schedule", "storage/state", "storage/transfer"},
+    "reducer": RUN,
+    "evaluator": {"reports/evaluation", "reports/report", "training/processor", *RUN},
+    "status": {"reports/progress", *RUN},
+    "on-upload": set(),
+}
 JOINS = {path.stem for path in ROOT.glob("compositions/joins/*.js")}
 CONDUCTORS = sorted(path.stem for path in ROOT.glob("compositions/*.js"))
 # as the proxy loads an action: the zip's root first on the path, __main__.py under another name
@@ -79,8 +90,10 @@ def test_an_empty_file_is_refused(action: Path) -> None:
 
 
 def test_a_symlink_is_refused(action: Path) -> None:
-    (action.parent / "common" / "more.py").symlink_to("words.py")
-    with pytest.raises(PackageError, match=r"common/more\.py: got a symbolic link, expected a file"):
+    words = action.parent / "common" / "words.py"
+    words.rename(action.parent / "others.py")
+    words.symlink_to("../others.py")
+    with pytest.raises(PackageError, match=r"common/words\.py: got a symbolic link, expected a file"):
         zips.python_action(action)
 
 
@@ -111,6 +124,15 @@ def test_a_composition_that_composer_refuses_is_refused(tmp_path: Path) -> None:
     broken.write_text("module.exports = require('openwhisk-composer').retry('two')\n")
     with pytest.raises(PackageError, match=r"broken\.js: composer refused it: .*"):
         zips.conductor(broken)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_zip_holds_what_its_action_may_use_and_no_more(built: Path, name: str) -> None:
+    """A trainer has no code that could use a key, no other action any that imports TensorFlow."""
+    names = zipfile.ZipFile(built / f"{name}.zip").namelist()
+    modules = [file[len("common/") : -len(".py")] for file in names if file.startswith("common/")]
+    parts = {module.partition("/")[0] if module.partition("/")[0] in HELD[name] else module for module in modules}
+    assert {part for part in parts if not part.endswith("__init__")} == {"errors", *HELD[name]}
 
 
 @pytest.mark.parametrize("name", ACTIONS)

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 import deployment
-from common import ledger
-from common.run import Run
-from common.store import Objects
+from common.rounds import ledger
+from common.storage.objects import Objects
+from common.storage.run import Run
 from local_platform import Platform
 
 PARAMETERS = {"dataset": "data/shapes.npz", "model": "data/cnn.keras", "workers": 3, "epochs": 4, "rounds": 2}
@@ -23,7 +23,7 @@ JUDGES = 2
 
 
 def at_first(rounds, lanes):
-    """Return what Deployment.attempts says of a run that needed one attempt a slice; its last round judges."""
+    """Return what Deployment.attempts says of a run that needed one attempt a slice; its last round evaluates."""
     return [(r, lane, 1) for r in range(rounds) for lane in range(lanes)] + [(rounds, k, 1) for k in range(JUDGES)]
 
 
@@ -120,7 +120,7 @@ def shapes(count, seed):
 @pytest.fixture(scope="session")
 def dataset():
     """Give an .npz file's bytes."""
-    (x_train, y_train), (x_test, y_test) = shapes(2400, 1), shapes(2100, 2)  # the second for two judges
+    (x_train, y_train), (x_test, y_test) = shapes(2400, 1), shapes(2100, 2)  # the second for two evaluators
     file = io.BytesIO()
     np.savez_compressed(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return file.getvalue()

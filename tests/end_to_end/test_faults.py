@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 import deployment
-from common import lease, ledger, progress
+from common.reports import progress
+from common.rounds import lease, ledger
 
 from .conductors import Conductors
 from .conftest import PARAMETERS, at_first

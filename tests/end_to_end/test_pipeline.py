@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pytest
 
+from common.plan import plan as plans
+
 from .conftest import PARAMETERS, at_first
 
 
@@ -83,8 +85,8 @@ def test_bad_input_ends_with_one_sentence_and_without_a_wave(deployed, changes, 
 def test_a_config_in_the_store_starts_a_run_and_direct_parameters_beat_it(deployed, trained):
     deployed.put("data/config.json", json.dumps({**PARAMETERS, "workers": 2, "epochs": 1, "rounds": 1}).encode())
     result = deployed.finish(deployed.start(config="data/config.json", run="configured", workers=1))
-    plan = deployed.run("configured").plan()
-    assert (plan["workers"], plan["rounds"], len(result["rounds"])) == (1, 1, 1)
+    plan = plans.read(deployed.run("configured"))
+    assert (plan.workers, plan.rounds, len(result["rounds"])) == (1, 1, 1)
 
 
 def test_a_label_for_every_step(deployed, tmp_path):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import averaging, state
 from common.errors import RunError
+from common.rounds import averaging
+from common.storage import state
 
 RULES = {
     "trainable.0000.kernel": "mean",

@@ -3,7 +3,7 @@
 import pytest
 from benchmarks.cases import CASES, ROWS
 
-from common import params
+from common.plan import params
 
 CASE = {case.name: case for case in CASES}
 FILES = {"dataset": "d.npz", "model": "m.keras"}

@@ -13,7 +13,7 @@ from benchmarks.lithops import environment, stage
 from benchmarks.lithops.__main__ import OURS, whole
 from benchmarks.lithops.front import front
 
-from common import params
+from common.plan import params
 from services import ROOT
 
 

@@ -6,8 +6,8 @@ import pytest
 from benchmarks import networks
 from benchmarks.simulation import Settings, simulate
 
-from common import shards
-from common.schedule import permutation
+from common.data import shards
+from common.plan.schedule import permutation
 
 
 @pytest.fixture(scope="module")

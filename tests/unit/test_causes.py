@@ -2,7 +2,7 @@
 
 import pytest
 
-from common import causes
+from common.training import causes
 
 FORMAT = "The Conv2D op currently only supports the NHWC tensor format on the CPU."
 NCHW = f"""Graph execution error:

@@ -12,10 +12,10 @@ from keras import losses, metrics
 from keras.src.losses import ALL_OBJECTS_DICT as LOSS_STRINGS
 from keras.src.metrics import ALL_OBJECTS_DICT as METRIC_STRINGS
 
-from common import compiled, keras_file
 from common.errors import ModelError
-from common.keras_names import MEANS
-from common.model import Learner
+from common.plan import compiled, keras_file
+from common.plan.keras_names import MEANS
+from common.training.model import Learner
 
 NO_LOSS, NO_METRIC = {"Loss", "LossFunctionWrapper"}, {"Mean", "mean", "Sum", "sum", "Metric", "metric"}
 SPARSE = "sparse_categorical_crossentropy"
@@ -213,7 +213,7 @@ def test_an_output_in_a_dict_has_the_dicts_name(tmp_path):
     [(["mse", "mae"], True), (["mse", losses.mean_squared_error], True), (["mse", "mse"], False), (["loss"], None)],
     ids=str,
 )
-def test_metrics_of_one_name_are_judged_together(tmp_path, names, means):
+def test_metrics_of_one_name_are_evaluated_together(tmp_path, names, means):
     if means is None:
         names = [metrics.MeanSquaredError(name="loss")]
     assert saved(tmp_path, "mse", names).means is bool(means)

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from common import formats, keras_file
+from common.data import formats
 from common.errors import ModelError
+from common.plan import keras_file
 
 X, Y = np.arange(12, dtype=np.float32).reshape(4, 3), np.array([0, 2, 1, 0])
 

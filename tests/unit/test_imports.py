@@ -1,6 +1,7 @@
-"""Imports point one way: actions to common, scripts to localwhisk; and TensorFlow stays behind one door."""
+"""Imports point one way: actions to common, wing by wing, scripts to localwhisk; only training has TensorFlow."""
 
 import ast
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ ACTIONS, COMMON = ROOT / "actions", ROOT / "actions" / "common"
 LOCALWHISK, SCRIPTS = ROOT / "runtime" / "localwhisk", ROOT / "scripts"
 EVENTS = ROOT / "runtime" / "events"
 OURS = {"common", "events", "localwhisk", "proxy", *(path.stem for path in SCRIPTS.glob("*.py"))}
+WINGS = [{"errors"}, {"storage"}, {"data"}, {"plan"}, {"split", "rounds", "training"}, {"reports"}]
 TENSORFLOW = {"tensorflow", "keras"}
 LOCK = (ROOT / "runtime" / "image" / "dl-python" / "requirements.txt").read_text()
 DL_PYTHON = set(re.findall(r"^([\w-]+)==", LOCK, re.MULTILINE))  # what an action may import: the image holds no more
@@ -37,7 +39,7 @@ def files(folder: Path):
 
 
 def library():
-    return [pytest.param(path, id=path.stem) for path in sorted(COMMON.glob("*.py"))]
+    return [pytest.param(path, id=str(path.relative_to(COMMON))) for path in sorted(COMMON.rglob("*.py"))]
 
 
 @pytest.mark.parametrize("path", files(ACTIONS))
@@ -47,8 +49,16 @@ def test_an_action_imports_common_and_numpy_alone(path):
 
 @pytest.mark.parametrize("path", library())
 def test_common_imports_what_the_images_hold(path):
-    allowed = DL_PYTHON | {"common"} | (TENSORFLOW if path.stem in ("loading", "model", "variables") else set())
-    assert imported(path) - sys.stdlib_module_names <= allowed
+    tensorflow = TENSORFLOW if path.relative_to(COMMON).parts[0] == "training" else set()
+    assert imported(path) - sys.stdlib_module_names <= DL_PYTHON | {"common"} | tensorflow
+
+
+@pytest.mark.parametrize("path", library())
+def test_a_wing_imports_itself_and_those_before_it(path):
+    wing = path.relative_to(COMMON).parts[0] if path.parent != COMMON else path.stem
+    earlier = set().union(*itertools.takewhile(lambda wings: wing not in wings, WINGS))
+    modules = {str(node.module) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[1] for name in modules if name.startswith("common.")} <= earlier | {wing}
 
 
 @pytest.mark.parametrize("path", files(LOCALWHISK))

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from keras import layers, optimizers
 
-from common import state
-from common.inspection import Due, Inspected
-from common.lane import Lane, check_weights
-from common.model import Learner
-from common.schedule import Schedule
-from common.state import Progress
+from common.plan.schedule import Schedule
+from common.rounds.inspection import Due, Inspected
+from common.storage import state
+from common.storage.state import Progress
+from common.training.lane import Lane, check_weights
+from common.training.model import Learner
 
 X, Y = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32), np.arange(100) % 3
 SCHEDULE = Schedule(workers=1, epochs=1, rounds=1, batch=16, seed=0, counts=[100])

@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from common import averaging, inspection, state
 from common.errors import InspectionError
-from common.inspection import Due, Inspected
+from common.rounds import averaging, inspection
+from common.rounds.inspection import Due, Inspected
+from common.storage import state
 
 W, STEPS, SLOT = "trainable.0000.w", "optimizer.0000.i", "optimizer.0001.m"
 AVERAGE, VARIANCE = "weight.0000.mean", "weight.0001.variance"

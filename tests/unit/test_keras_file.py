@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from common import keras_file
 from common.errors import ModelError
+from common.plan import keras_file
 
 SEQUENTIAL = {
     "module": "keras",

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from common import lane as lanes
 from common.errors import ModelError
-from common.lane import Lane, check_weights
-from common.model import Learner
-from common.schedule import Schedule
-from common.state import Progress
+from common.plan.schedule import Schedule
+from common.storage.state import Progress
+from common.training import lane as lanes
+from common.training.lane import Lane, check_weights
+from common.training.model import Learner
 
 X = np.random.default_rng(1).normal(size=(700, 3)).astype(np.float32)
 Y = np.arange(700) % 2

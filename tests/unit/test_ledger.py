@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from common import ledger
 from common.errors import RunError
-from common.ledger import Slice, Wave
+from common.rounds import ledger
+from common.rounds.ledger import Slice, Wave
 
 KILL = "The action did not produce a valid response and exited unexpectedly."
 FORK = "Parallel combinator failed to invoke a composition at AST node root (see log for details): "

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from common import loading
 from common.errors import ModelError
-from common.model import Learner
+from common.training import loading
+from common.training.model import Learner
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from common import params
+from common.plan import params
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = yaml.safe_load((ROOT / "manifest.yaml").read_text())["project"]["packages"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.memory import PeakMemory, private_bytes
+from common.training.memory import PeakMemory, private_bytes
 
 
 def test_the_peak_is_seen_after_the_memory_is_given_back() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from common import state
 from common.errors import ModelError
-from common.memory import PeakMemory, give_back, private_bytes
-from common.model import Learner
-from common.schedule import Schedule
+from common.plan.schedule import Schedule
+from common.storage import state
+from common.training.memory import PeakMemory, give_back, private_bytes
+from common.training.model import Learner
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.integers(0, 256, (203, 12, 12, 1), dtype=np.uint8)

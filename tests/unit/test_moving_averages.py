@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-from common import averaging, state
-from common.averaging import Moving
-from common.lane import Lane
-from common.model import Learner
-from common.schedule import Schedule
-from common.state import Progress, Tensors
+from common.plan.schedule import Schedule
+from common.rounds import averaging
+from common.rounds.averaging import Moving
+from common.storage import state
+from common.storage.state import Progress, Tensors
+from common.training.lane import Lane
+from common.training.model import Learner
 
 RULES = {"weight.m": "moments-mean:weight.v", "weight.v": "moments-variance:weight.m", "optimizer.e": "mean"}
 START = {
@@ -181,7 +182,7 @@ def trained(
     momentum: float = 0.0,
     batch: int = 16,
 ) -> None:
-    """Leave the learner in the last average of some lanes, as the last wave judges it."""
+    """Leave the learner in the last average of some lanes, as the last wave evaluates it."""
     x, y = data
     schedule = Schedule(workers, epochs, rounds, batch, 0, [len(x[k::workers]) for k in range(workers)])
     start, before = learner.export_state(), None

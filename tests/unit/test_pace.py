@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from common import pace
-from common.ledger import Slice, Wave
-from common.pace import Limits
+from common.rounds import pace
+from common.rounds.ledger import Slice, Wave
+from common.rounds.pace import Limits
 
 STOCK = pace.STOCK
 

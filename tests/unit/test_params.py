@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import params, shards
+from common.data import shards
 from common.errors import ParameterError
-from common.schedule import Schedule
+from common.plan import params
+from common.plan.schedule import Schedule
 
 HELD = " that 32 bits hold, 1.2e-38..3.4e38"
 LEAST = {"dataset": "d.npz", "model": "m.keras"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common import processor
+from common.training import processor
 
 INTEL = """processor\t: 0
 vendor_id\t: GenuineIntel

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from common import report
-from common.ledger import Slice, Wave
+from common.reports import report
+from common.rounds.ledger import Slice, Wave
 
 GB = 1 << 30
 KILL = "The action did not produce a valid response and exited unexpectedly."
@@ -45,18 +45,17 @@ def test_cost():
 
 
 def test_warnings_name_short_memory():
-    plan, split = {"warnings": ["one"]}, {"warnings": ["two"]}
-    assert report.warnings(plan, split, [wave(0, [Slice(0, 0, 0)], 1.0)]) == ["one", "two"]
+    assert report.warnings([wave(0, [Slice(0, 0, 0)], 1.0)]) == []
     halved = [Slice(0, 0, 0, 2, None, KILL), Slice(0, 0, 0, 3, 16, KILL), Slice(0, 1, 0, 1, 8)]
     end = "2 slices trained in micro-batches of 8 or more examples; " + (
         "with batch norm or dropout the weights are not those of whole batches"
     )
     killed = f"trainers were killed twice at the same steps, maybe for lack of memory ({KILL}): {end}"
-    assert report.warnings(plan, split, [wave(0, halved, 1.0)])[2] == killed
+    assert report.warnings([wave(0, halved, 1.0)]) == [killed]
     known = wave(1, [Slice(0, 0, 0, 4, 8, MEMORY)], 1.0)
-    assert report.warnings(plan, split, [wave(0, halved, 1.0), known])[2] == (
+    assert report.warnings([wave(0, halved, 1.0), known]) == [
         f"memory was short, in fresh containers too: {end.replace('2 slices', '3 slices')}"
-    )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +66,9 @@ def test_warnings_name_short_memory():
         ({"loss": 1.0, "top": 0.9, "sparse_categorical_accuracy": 0.25}, 0.25),
     ],
 )
-def test_judgement(scores, accuracy):
+def test_metrics_of_an_evaluation(scores, accuracy):
     metrics = {name: value for name, value in scores.items() if name != "loss"}
-    assert report.judgement(scores) == {"accuracy": accuracy, "loss": 1.0, "metrics": metrics}
+    assert report.metrics(scores) == {"accuracy": accuracy, "loss": 1.0, "metrics": metrics}
 
 
 def test_csv_round_trip():

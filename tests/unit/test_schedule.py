@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.errors import ParameterError
-from common.schedule import Schedule, judges, share, stops
+from common.plan.schedule import Schedule, evaluation_shares, share, stops
 
 COUNTS = [103, 97, 110]
 
@@ -127,8 +127,8 @@ def test_stops_of_a_finished_round() -> None:
 @pytest.mark.parametrize(
     ("workers", "examples", "expected"), [(4, 1, 1), (4, 2047, 1), (4, 2048, 2), (4, 10_000, 4), (28, 10_000, 9)]
 )
-def test_a_judge_has_a_thousand_examples_at_least(workers: int, examples: int, expected: int) -> None:
-    assert judges(workers, examples) == expected
+def test_a_share_has_a_thousand_examples_at_least(workers: int, examples: int, expected: int) -> None:
+    assert evaluation_shares(workers, examples) == expected
 
 
 @pytest.mark.parametrize(("examples", "count"), [(1, 1), (2100, 2), (10_000, 4), (4097, 3), (28 * 1024, 28)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import shards
+from common.data import shards
 
 
 def assign(labels, workers, seed, fraction):

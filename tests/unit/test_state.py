@@ -8,9 +8,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from common import state
 from common.errors import InspectionError, ModelError, StoreError
-from common.state import Progress
+from common.storage import state
+from common.storage.state import Progress
 
 RANDOM = np.random.default_rng(0)
 TENSORS: state.Tensors = {

@@ -8,10 +8,10 @@ import threading
 import numpy as np
 import pytest
 
-from common import stream
 from common.errors import StoreError
-from common.store import PART_BYTES, Location, Objects
-from common.stream import Stream
+from common.storage import stream
+from common.storage.objects import PART_BYTES, Location, Objects
+from common.storage.stream import Stream
 
 BODY = np.random.default_rng(0).bytes(5 << 20)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import transfer
 from common.errors import TransferError
-from common.store import Location, Objects
+from common.storage import transfer
+from common.storage.objects import Location, Objects
 
 BODY = bytes(range(256)) * 9000
 

@@ -1,0 +1,1 @@
+"""The dataset: readers of its files, and which shard each example belongs to."""

@@ -1,0 +1,35 @@
+"""The arrays of a set by their headers: name, shape and type; used by planner, splitter and reducer."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array's header: its name in the .npz, shape and dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one example."""
+        return math.prod(self.shape[1:]) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Inputs and labels of one set, equally long."""
+
+    x: Array
+    y: Array
+
+
+def stored_dtype(dtype: str) -> np.dtype[Any]:
+    """Return what a shard stores: little-endian, and no float wider than the 32 bits that training uses."""
+    given = np.dtype(dtype)
+    return np.dtype("<f4") if given.kind == "f" and given.itemsize > 4 else given.newbyteorder("<")

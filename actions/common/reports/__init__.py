@@ -1,0 +1,1 @@
+"""What people read: a run's standing, its evaluation and its report."""

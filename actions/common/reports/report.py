@@ -1,0 +1,162 @@
+"""What a finished run says of itself: the pipeline's result, the history as CSV, and a page to look at.
+
+Used by the evaluator. Every number is of JSON's own kinds, and finite.
+"""
+
+import csv
+import html
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from string import Template
+from typing import Any
+
+from common.plan.plan import Plan
+from common.rounds import ledger, rejection, rounds, warm_up
+from common.rounds.ledger import Slice, Wave
+from common.storage.run import Run
+from common.training import processor
+
+GB = 1 << 30
+SMALL_GB = 0.25  # memory limit of splitter, reducer and evaluator, which do not measure theirs
+READERS = 8  # small reads at once: a long history costs latency, not bandwidth
+WIDTH, HEIGHT = 640, 200  # of the curve
+
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>$run</title>
+<style>body{font:15px sans-serif;max-width:46em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}
+svg{border:1px solid #ccc;width:100%}polyline{fill:none;stroke:#06c;stroke-width:2}</style></head>
+<body><h1>$run</h1>
+<h2>Result</h2><table>$facts</table>
+<h2>Training loss, round by round</h2>
+<svg viewBox="0 0 $width $height" role="img" aria-label="training loss"><polyline points="$points"/></svg>
+<h2>Rounds</h2><table>$rounds</table>
+<h2>Parameters</h2><table>$parameters</table></body></html>
+""")
+
+
+def metrics(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return accuracy, loss and the other metrics of an evaluation."""
+    metrics = {name: value for name, value in scores.items() if name != "loss"}
+    return {"accuracy": rounds.accuracy(metrics), "loss": scores["loss"], "metrics": metrics}
+
+
+def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the run's documents and evaluated shares say of rounds, time and cost; `began` is the evaluator's."""
+    split = run.split()
+    with ThreadPoolExecutor(READERS) as pool:
+        summaries = list(pool.map(lambda number: rounds.summaries(run, number + 1), range(plan.rounds)))
+        waves = [wave for wave in pool.map(lambda n: ledger.find(run, n), range(len(run.sizes("waves/")))) if wave]
+    warmed, (warm, doubts) = warm_up.find(run), warm_up.measurements(run)
+    kinds = processor.seen(summaries)
+    now, evaluated = time.time(), next(wave.issued for wave in waves if wave.round == plan.rounds)
+    phases = {"split": split["seconds"], "train": evaluated - waves[0].issued, "evaluate": now - evaluated}
+    return {
+        "epochs": plan.parameters["epochs"],  # asked
+        "passes": plan.epochs,  # trained: more, where parity was asked too
+        "rounds": history(summaries),
+        "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan.created}.items()},
+        "activations": activations(waves, plan.workers if warmed else 0),
+        "gb_seconds_estimated": gb_seconds(
+            [(one["seconds"], one["memory"]) for one in (*warm, *shares)]
+            + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],
+            split["seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
+        ),
+        "processors": kinds,
+        "warnings": [
+            *(*plan.warnings, *split["warnings"], *warnings(waves)),
+            *(*processor.warnings(kinds), *rejection.warnings(run), *doubts),
+        ],
+    }
+
+
+def history(summaries: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return a row a round: training loss and metrics, examples, seconds of its slowest lane."""
+    return [
+        {
+            "round": number,
+            **rounds.metrics(lanes),
+            "examples": sum(lane["examples"] for lane in lanes),
+            "seconds": round(max(lane["activation_seconds"] for lane in lanes), 3),
+        }
+        for number, lanes in enumerate(summaries)
+    ]
+
+
+def activations(waves: Sequence[Wave], warmed: int) -> int:
+    """Return how many activations it took: planner, splitter, a reducer a wave and a last one, trainers, evaluator.
+
+    `warmed` trainers were started once more, by the warm-up.
+    """
+    return 1 + 1 + warmed + len(waves) + 1 + sum(len(wave.slices) for wave in waves) + 1
+
+
+def gb_seconds(measured: Sequence[tuple[float, int]], small: float) -> float:
+    """Estimate GB-seconds: of actions that measured their seconds and bytes, and of `small` seconds of others."""
+    return float(round(sum(seconds * memory for seconds, memory in measured) / GB + small * SMALL_GB, 3))
+
+
+def warnings(waves: Sequence[Wave]) -> list[str]:
+    """Return what a user should know of the waves: where memory changed the arithmetic."""
+    pieces = [piece for wave in waves for piece in wave.slices]
+    halved = [piece.micro for piece in pieces if piece.micro]
+    if not halved:
+        return []
+    return [
+        f"{shortage(pieces)}: {len(halved)} slices trained in micro-batches of {min(halved)} or more examples; "
+        "with batch norm or dropout the weights are not those of whole batches"
+    ]
+
+
+def shortage(pieces: Sequence[Slice]) -> str:
+    """Return why slices became smaller: OpenWhisk does not always say that memory was it."""
+    reasons = [piece.reason for piece in pieces if piece.reason and ledger.lacks_memory(piece.reason)]
+    if any(word in reason for reason in reasons for word in ledger.MEMORY):
+        return "memory was short, in fresh containers too"
+    return f"trainers were killed twice at the same steps, maybe for lack of memory ({'; '.join(sorted(set(reasons)))})"
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV; columns are the first row's."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def page(result: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    """Return a self-contained HTML page."""
+    facts = {name: value for name, value in result.items() if name != "rounds"}
+    rows = result["rounds"]
+    head = "".join(f"<th>{shown(name)}</th>" for name in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{shown(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)
+    return PAGE.substitute(
+        run=shown(result["run"]),
+        facts=pairs(facts),
+        parameters=pairs(parameters),
+        rounds=f"<tr>{head}</tr>{body}",
+        points=curve([row["loss"] for row in rows]),
+        width=WIDTH,
+        height=HEIGHT,
+    )
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Return table rows of names and values."""
+    return "".join(f"<tr><th>{shown(name)}</th><td>{shown(value)}</td></tr>" for name, value in values.items())
+
+
+def shown(value: Any) -> str:
+    """Return a value as escaped text."""
+    text = f"{value:.6g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+    return html.escape(text)
+
+
+def curve(values: Sequence[float]) -> str:
+    """Return the points of a line from left to right, the least value at the bottom."""
+    low, high = min(values), max(values)
+    step, scale = WIDTH / max(1, len(values) - 1), (HEIGHT - 20) / ((high - low) or 1.0)
+    return " ".join(f"{i * step:.1f},{HEIGHT - 10 - (value - low) * scale:.1f}" for i, value in enumerate(values))

@@ -1,0 +1,1 @@
+"""The rounds: waves and their ledger, slices, pacing, inspection and averages."""

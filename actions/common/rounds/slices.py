@@ -1,0 +1,117 @@
+"""What a trainer is given for a slice: numbers and presigned URLs, no key of the store; used by the reducer."""
+
+from typing import Any
+
+from common.plan.plan import Plan
+from common.plan.schedule import Schedule, share, stops
+from common.rounds import inspection, ledger
+from common.rounds.ledger import Slice, Wave
+from common.storage import keys
+from common.storage.run import Run
+
+SHORT_SECONDS = 60.0  # a slice of a wave this short, expected to take 15 s at most, is saved at its end only
+
+
+def values(run: Run, plan: Plan, wave: Wave) -> list[dict[str, Any]]:
+    """Return the wave's slices as the trainers take them: numbers and presigned URLs, no key."""
+    if wave.round == plan.rounds:
+        return [evaluation(run, plan, wave, piece) for piece in wave.slices]
+    allowed = wave.deadline - wave.issued
+    return [value(run, plan, wave, piece, short=allowed <= SHORT_SECONDS and piece.round > 0) for piece in wave.slices]
+
+
+def value(run: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[str, Any]:
+    """Return one trainer's parameters."""
+    steps = plan.schedule()
+    shard, total = steps.shard(piece.round, piece.lane), steps.steps(piece.round, piece.lane)
+    offered = [total] if short else stops(piece.start, total)
+    if (plan.workers > 1 or plan.keeps_start) and (piece.round, piece.lane, piece.start) == (0, 0, 0):
+        offered = [0, *offered]
+    put = [[step, run.objects.presign_put(run.at(keys.state_key(piece.round, piece.lane, step)))] for step in offered]
+    return {
+        "kind": "train",
+        **place(run, plan, wave, piece),
+        "micro": piece.micro,
+        "schedule": plan.schedule_numbers(),
+        "shard": f"{run.name}/{shard}",
+        "get": readable(run, plan, piece, shard),
+        "next": following(run, plan, steps, piece),
+        "put": put,
+        "keep_start": plan.keeps_start,
+    }
+
+
+def following(run: Run, plan: Plan, steps: Schedule, piece: Slice) -> dict[str, str | None] | None:
+    """Return what else the lane reads next, a shard or the held-out set: the trainer fetches it meanwhile."""
+    after = piece.round + 1
+    if after == steps.rounds:
+        if piece.lane >= plan.evaluators:
+            return None
+        return {"shard": f"{run.name}/{plan.evaluate_on}", **urls(run, held_out(plan))}
+    shard = steps.shard(after, piece.lane)
+    if shard == steps.shard(piece.round, piece.lane):
+        return None
+    return {"shard": f"{run.name}/{shard}", **urls(run, {name: keys.shard_key(shard, name) for name in ("x", "y")})}
+
+
+def readable(run: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:
+    """Return the URLs a slice reads from."""
+    wanted: dict[str, str | None] = {
+        "model": keys.INITIAL,
+        "x": keys.shard_key(shard, "x"),
+        "y": keys.shard_key(shard, "y"),
+        "state": state_before(piece),
+    }
+    if plan.weighting == "accuracy":
+        wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in ("x", "y")}
+    return urls(run, wanted)
+
+
+def state_before(piece: Slice) -> str | None:
+    """Return the key of the state a slice starts from; None: the user's model itself."""
+    if piece.start:
+        return keys.state_key(piece.round, piece.lane, piece.start)
+    return keys.model_key(piece.round) if piece.round else None
+
+
+def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
+    """Return the parameters of a trainer that evaluates a share of the held-out set; lane 0 leaves the model, too."""
+    final = run.objects.presign_put(run.at(keys.FINAL)) if piece.lane == 0 else None
+    return {
+        "kind": "evaluate",
+        **place(run, plan, wave, piece),
+        "rows": share(plan.held_out, plan.shares, piece.lane),
+        "set": f"{run.name}/{plan.evaluate_on}",
+        "get": urls(run, {"model": keys.INITIAL, "state": keys.model_key(plan.rounds), **held_out(plan)}),
+        "put": run.objects.presign_put(run.at(keys.scores_key(piece.lane))),
+        "final": final,
+        "averaged": plan.workers > 1,
+        "makes_final": inspection.makes_final(piece.lane),
+    }
+
+
+def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
+    """Return what all slices of waves have: where they stand, and which model it is."""
+    return {
+        "run": run.name,
+        "wave": wave.wave,
+        "round": piece.round,
+        "lane": piece.lane,
+        "start": piece.start,
+        "attempt": piece.attempt,
+        "example": plan.train.x.shape[1:],
+        "fresh": ledger.lacks_memory(piece.reason),
+        "deadline": wave.deadline,
+        "learning_rate": plan.learning_rate,
+        "model_sha256": plan.model.sha256,
+    }
+
+
+def held_out(plan: Plan) -> dict[str, str | None]:
+    """Return the keys of the set that the model is evaluated on."""
+    return {name: keys.part_key(plan.evaluate_on, name) for name in ("x", "y")}
+
+
+def urls(run: Run, wanted: dict[str, str | None]) -> dict[str, str | None]:
+    """Return presigned URLs of keys."""
+    return {name: key and run.objects.presign_get(run.at(key)) for name, key in wanted.items()}

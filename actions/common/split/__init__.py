@@ -1,0 +1,1 @@
+"""The split: the dataset as shards and held-out sets in the store."""

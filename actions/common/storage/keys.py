@@ -1,0 +1,94 @@
+"""The name of every object of a run, below `runs/<run>/`; storage layout: docs/architecture.md."""
+
+import re
+
+PLAN = "plan.json"
+INITIAL = "initial.keras"
+SPLIT = "split.json"
+CANCEL = "cancel.json"
+LEASE = "lease.json"
+WARM_UP = "warm-up.json"
+WARM = "warm-up/"
+COLD = WARM + "cold.json"
+BEAT = "beat.json"
+DRIVERS = "drivers/"
+FAILURES = "failures/"
+SCORES = "scores/"
+REJECTED = "rejected/"
+FINAL = "final.keras"
+HISTORY = "history.csv"
+REPORT = "report.json"
+REPORT_PAGE = "report.html"
+
+
+def shard_key(shard: int, array: str) -> str:
+    """Return the key of array `x` or `y` of a shard."""
+    return f"shards/{shard:02d}/{array}.npy"
+
+
+def part_key(part: str, array: str) -> str:
+    """Return the key of array `x` or `y` of the `test` or `validation` set."""
+    return f"{part}/{array}.npy"
+
+
+def wave_key(wave: int) -> str:
+    """Return the key of a wave's ledger entry."""
+    return f"waves/{wave:06d}.json"
+
+
+def warm_key(lane: int) -> str:
+    """Return the key of what a lane's trainer says when it is warm."""
+    return f"{WARM}lane-{lane:02d}.json"
+
+
+def scores_key(lane: int) -> str:
+    """Return the key of what a lane found on its share of the held-out set."""
+    return f"{SCORES}lane-{lane:02d}.json"
+
+
+def numbered_key(folder: str, number: int) -> str:
+    """Return the key of the n-th document of a folder: of a driver's start, or of a recorded failure."""
+    return f"{folder}{number:04d}.json"
+
+
+def rejected_key(wave: int, key: str) -> str:
+    """Return where an object lies that was refused after a wave."""
+    return f"{REJECTED}{wave:06d}/{key}"
+
+
+def rejection_key(wave: int, round_: int, lane: int) -> str:
+    """Return the key that says why what a lane left in a round was refused after a wave."""
+    return rejected_key(wave, f"round-{round_:05d}-lane-{lane:02d}.json")
+
+
+def round_folder(round_: int) -> str:
+    """Return the folder of a round."""
+    return f"rounds/{round_:05d}/"
+
+
+def model_key(round_: int) -> str:
+    """Return the key of the model state that a round >= 1 starts from."""
+    return round_folder(round_) + "model.safetensors"
+
+
+def state_key(round_: int, lane: int, step: int) -> str:
+    """Return the key of a lane's model state after `step` steps of a round."""
+    return f"{round_folder(round_)}lane-{lane:02d}/step-{step:08d}.safetensors"
+
+
+STATE = re.compile(r"rounds/\d{5}/lane-(\d{2})/step-(\d{8})\.safetensors")
+
+
+def read_state_key(key: str) -> tuple[int, int] | None:
+    """Return (lane, step) of a lane state's key, None for any other key."""
+    match = STATE.fullmatch(key)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+REJECTION = re.compile(r"rejected/\d{6}/round-(\d{5})-lane-(\d{2})\.json")
+
+
+def read_rejection_key(key: str) -> tuple[int, int] | None:
+    """Return (round, lane) of a refusal's key, None for any other key."""
+    match = REJECTION.fullmatch(key)
+    return (int(match[1]), int(match[2])) if match else None

@@ -1,0 +1,62 @@
+"""The evaluation's slice: evaluates the trained model on a share of the held-out set; used by the trainer."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common.storage import state, transfer
+from common.training.lane import MARGIN_SECONDS
+from common.training.memory import PeakMemory
+from common.training.model import Learner
+from common.training.warm import Arrays, Learners
+
+WEIGHTS = ("trainable.", "weight.")
+
+
+def evaluate(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[str, Any]:
+    """Do a slice of the evaluation, and leave in the store what it found."""
+    began = time.time()
+    place = {name: params[name] for name in ("run", "wave", "round", "lane", "start")}
+    if began > params["deadline"] - MARGIN_SECONDS:
+        return {"late": True, **place, "step": 0}
+    with PeakMemory() as peak:
+        learner = trained(params, learners)
+        data = sets.open(params["set"], {name: params["get"][name] for name in ("x", "y")})
+        found = measured(learner, data, params)
+        if params["makes_final"]:
+            found["final_md5"] = leave(learner, params["final"])
+    spent = {"seconds": time.time() - began, "memory": peak.bytes}
+    transfer.put_json(params["put"], {**found, **spent})
+    return {**place, "step": 1, **spent}
+
+
+def trained(params: dict[str, Any], learners: Learners) -> Learner:
+    """Return the learner with the last average as its weights, finished as Model.fit does it, its promises kept."""
+    get = params["get"]
+    which = (get["model"], params["model_sha256"], params["learning_rate"])
+    learner = learners.take(*which, initial=False, example=params.get("example"))
+    learner.import_state(transfer.fetch_state(get["state"])[0])
+    learner.finish()
+    if params["averaged"]:
+        learner.project()
+    return learner
+
+
+def measured(learner: Learner, data: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Return loss and metrics of the share, the sums they are quotients of, and the digest of the weights."""
+    rows = slice(*params["rows"])
+    scores = learner.evaluate(data["x"][rows], data["y"][rows], f"after round {params['round'] - 1}")
+    weights = {name: tensor for name, tensor in learner.export_state().items() if name.startswith(WEIGHTS)}
+    return {"scores": scores, "sums": learner.sums(), "weights_sha256": state.digest(weights)}
+
+
+def leave(learner: Learner, url: str | None) -> str:
+    """Make the model's `.keras` file, upload it where there is a URL, and return its MD5 in hexadecimal."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "final.keras"
+        learner.save(path)
+        digest = transfer.md5(path)
+        if url:
+            transfer.put(url, path, digest)
+    return digest.hex()

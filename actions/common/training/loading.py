@@ -1,0 +1,87 @@
+"""A `.keras` file as a compiled model that takes batches of any length; used by the learner, imports TensorFlow."""
+
+import json
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from common.errors import ModelError
+from common.plan.keras_config import parts
+from common.training.causes import sentence
+
+# What Keras and h5py raise over a file that is not as they wrote it: it may break them anywhere.
+UNLOADABLE = (
+    *(ValueError, TypeError, OSError, LookupError, AttributeError, NameError),
+    *(RuntimeError, AssertionError, ArithmeticError, zipfile.BadZipFile),
+)
+
+
+def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
+    """Load a model, and return it and whether it had been built.
+
+    One that had not is built for examples of this shape, always with the same weights.
+    """
+    # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)  # layers draw their seeds when they are made; every lane must draw the same
+    try:
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file, warnings.catch_warnings():
+            # A model saved before its first step has no slots: they start at zero.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            file.extractall(folder)  # from the file itself, Keras holds all weights in memory twice
+            free_batch(Path(folder) / "config.json")
+            model = keras.models.load_model(folder, safe_mode=True)
+    except UNLOADABLE as error:
+        hidden = isinstance(error, NameError)  # Keras' own, where it cannot open the weights
+        why = "model.weights.h5 is damaged, expected it as model.save wrote it" if hidden else sentence(error)
+        raise ModelError(f"model: Keras cannot load it: {why}") from error
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
+    built = bool(model.built)
+    if not built:
+        build(model, example)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ModelError(f"model: got {len(model.inputs)} inputs, {len(model.outputs)} outputs, expected one of each")
+    if not model.trainable_variables:
+        raise ModelError("model: got no trainable weights, expected at least one")
+    return model, built
+
+
+def free_batch(config: Path) -> None:
+    """Let the inputs take batches of any length: a shard's last batch has its own, and so have an evaluation's."""
+    held = json.loads(config.read_text())
+    for part in inputs(held):
+        for name in ("batch_shape", "batch_input_shape"):
+            if part.get(name):
+                part[name] = [None, *part[name][1:]]
+    config.write_text(json.dumps(held))
+
+
+def number_shared(config: Path) -> None:
+    """Number the objects that a configuration holds more than once; Keras writes where they lay in memory."""
+    held, numbers = json.loads(config.read_text()), dict[int, int]()
+    for part in parts(held):
+        if "shared_object_id" in part:
+            part["shared_object_id"] = numbers.setdefault(part["shared_object_id"], len(numbers))
+    config.write_text(json.dumps(held))
+
+
+def inputs(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield the configurations of a model's input layers, nested models' too."""
+    yield from (part["config"] for part in parts(config) if part.get("class_name") == "InputLayer")
+
+
+def build(model: Any, example: Sequence[int] | None) -> None:
+    """Make the weights of a model that was saved before it saw its first batch, which plain Keras draws by chance."""
+    if example is None:
+        raise ModelError("model: got a model that was never built, expected one with keras.Input as its first layer")
+    try:
+        model.build((None, *example))
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(f"model: cannot be built for examples of shape {tuple(example)}: {sentence(error)}") from error
+    model.optimizer.build(model.trainable_variables)
