@@ -23,7 +23,7 @@ class Process:
     started: int
 
     def alive(self) -> bool:
-        """Tell whether this very process still runs (a zombie does not)."""
+        """Tell whether this very process still runs (a zombie does not, unless another of its threads does)."""
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
         return _start_time(self.pid) == self.started
@@ -100,4 +100,5 @@ def _start_time(pid: int) -> int | None:
     except OSError:
         return None
     fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    threads = int(fields[17])  # of a zombie whose other threads still end: they hold its files and ports
+    return None if fields[0] in "ZX" and threads <= 1 else int(fields[19])
