@@ -17,7 +17,10 @@ OURS = {"common", "events", "localwhisk", "proxy", *(path.stem for path in SCRIP
 WINGS = [{"errors"}, {"storage"}, {"data"}, {"plan"}, {"split", "rounds", "training"}, {"reports"}]
 TENSORFLOW = {"tensorflow", "keras"}
 LOCK = (ROOT / "runtime" / "image" / "dl-python" / "requirements.txt").read_text()
-DL_PYTHON = set(re.findall(r"^([\w-]+)==", LOCK, re.MULTILINE))  # what an action may import: the image holds no more
+PILLOW = {"PIL"}  # what pillow is imported as
+DL_PYTHON = PILLOW | set(
+    re.findall(r"^([\w-]+)==", LOCK, re.MULTILINE)
+)  # what an action may import: the image holds no more
 
 
 def imported(path: Path) -> set[str]:
