@@ -49,7 +49,7 @@ def main(folder: Path, data: Path) -> dict[str, Any]:
     found = {}
     for path in sorted(folder.glob("*.safetensors")):
         learner.import_state(state.load(path)[0])
-        found[path.stem] = learner.evaluate(x, y, path.stem)["accuracy"]
+        found[path.stem] = learner.evaluate((x, y), path.stem)["accuracy"]
     return found
 
 

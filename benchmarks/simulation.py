@@ -65,9 +65,8 @@ class Simulation:
 
     def __init__(self, settings: Settings, seed: int, dataset: str, arrays: Arrays, folder: Path) -> None:
         self.settings, self.seed, self.arrays, self.folder = settings, seed, arrays, folder
-        owner = shards.assign(
-            shards.class_numbers([arrays["y_train"]]), len(arrays["y_train"]), settings.workers, seed, None
-        )
+        classes = shards.class_numbers([arrays["y_train"]])
+        owner = shards.assign(classes, len(arrays["y_train"]), settings.workers, seed)
         self.data = [(arrays["x_train"][owner == k], arrays["y_train"][owner == k]) for k in range(settings.workers)]
         kind = Schedule if settings.rotation else Fixed
         counts = [len(y) for _, y in self.data]
@@ -110,7 +109,7 @@ class Simulation:
             state.save(self._path(f"lane-{number}"), self.learner.export_state(), lane.progress.pack())
 
         with contextlib.redirect_stdout(io.StringIO()):  # a lane's notes are for an activation's log
-            lane.run(x, y, [lane.total], time.time() + FOREVER, save)
+            lane.run((x, y), [lane.total], time.time() + FOREVER, save)
 
     def _close(self) -> None:
         """Average the lanes' files into the next start, as the reducer does."""
@@ -142,7 +141,7 @@ class Simulation:
     def _judge(self, tensors: Tensors) -> dict[str, float]:
         self.learner.import_state(tensors)
         self.learner.project()
-        scores = self.learner.evaluate(self.arrays["x_test"], self.arrays["y_test"], "the simulation's end")
+        scores = self.learner.evaluate((self.arrays["x_test"], self.arrays["y_test"]), "the simulation's end")
         return {name: round(scores[name], 6) for name in ("accuracy", "loss")}
 
 

@@ -12,7 +12,7 @@ from common.training import processor
 from common.training.evaluate import evaluate
 from common.training.lane import MARGIN_SECONDS, Lane, check_weights
 from common.training.memory import PeakMemory
-from common.training.model import Learner
+from common.training.model import Data, Learner
 from common.training.warm import Arrays, Learners
 
 SHARDS, HELD_OUT, LEARNERS = Arrays(limit=2), Arrays(limit=1), Learners()
@@ -27,6 +27,7 @@ EXPECTED = (
     "micro",
     "get",
     "shard",
+    "arrays",
     "next",
     "put",
     "keep_start",
@@ -64,12 +65,12 @@ def train(params: dict[str, Any]) -> dict[str, Any]:
         known = LEARNERS.knows(params["model_sha256"], params["learning_rate"])
         learner, progress = start(params)
         before = progress.seconds
-        data = SHARDS.open(params["shard"], {name: params["get"][name] for name in ("x", "y")})
+        shard = SHARDS.open(params["shard"], {name: params["get"][name] for name in params["arrays"]})
         if params["next"]:
             SHARDS.fetch_ahead(params["next"])
         lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
         started = time.time() - began
-        step = train_lane(params, lane, data, deadline, lambda: (time.time() - began, peak.bytes))
+        step = train_lane(params, lane, tuple(shard.values()), deadline, lambda: (time.time() - began, peak.bytes))
     spent = {"seconds": time.time() - began, "start_seconds": started, "train_seconds": progress.seconds - before}
     return {**place, "step": step, **spent, "memory": peak.bytes, "warm": known}
 
@@ -92,17 +93,16 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     return learner, progress
 
 
-def train_lane(params: dict[str, Any], lane: Lane, data: dict[str, Any], deadline: float, measure: Any) -> int:
+def train_lane(params: dict[str, Any], lane: Lane, data: Data, deadline: float, measure: Any) -> int:
     """Train to the last offered step that can be reached in time; return the last saved one."""
     get, urls, learner, progress = params["get"], dict(params["put"]), lane.learner, lane.progress
     earlier, memory = progress.activation_seconds, progress.memory
 
     def save() -> None:
         if progress.step == lane.total and "validation_x" in get:
-            held = {"x": get["validation_x"], "y": get["validation_y"]}
-            progress.validation = learner.evaluate(
-                **HELD_OUT.open(f"{params['run']}/validation", held), place=f"after round {progress.round}"
-            )
+            urls_held = {"x": get["validation_x"], "y": get["validation_y"]}
+            held = HELD_OUT.open(f"{params['run']}/validation", urls_held)
+            progress.validation = learner.evaluate((held["x"], held["y"]), f"after round {progress.round}")
         tensors = learner.export_state()
         check_weights(tensors, progress)
         spent, peak = measure()
@@ -111,5 +111,5 @@ def train_lane(params: dict[str, Any], lane: Lane, data: dict[str, Any], deadlin
 
     if 0 in urls and (params["keep_start"] or learner.decays):  # what averages of later rounds, or of this one, need
         save()
-    saved = lane.run(data["x"], data["y"], sorted(urls.keys() - {0}), deadline, save)
+    saved = lane.run(data, sorted(urls.keys() - {0}), deadline, save)
     return params["start"] if saved is None else saved

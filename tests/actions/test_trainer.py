@@ -77,7 +77,7 @@ class Lanes:
             "kind": "train",
             "run": run, "wave": 3, "round": round_, "lane": lane, "start": start, "attempt": 1, "micro": None,
             "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
-            "get": get, "shard": f"{run}/{shard}", "next": None, "put": put, "keep_start": False,
+            "get": get, "shard": f"{run}/{shard}", "arrays": ["x", "y"], "next": None, "put": put, "keep_start": False,
             **changes,
         }  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_a_slice_is_the_learner_on_the_schedule(lanes):
     oracle = Learner(lanes.model)
     oracle.set_seeds(4, 0, 1)
     order, bounds = Schedule(**NUMBERS).order(0, 1)
-    sums = oracle.train(SHARDS[1]["x"], SHARDS[1]["y"], order, bounds, 0, 10)
+    sums = oracle.train((SHARDS[1]["x"], SHARDS[1]["y"]), order, bounds, 0, 10)
     tensors, metadata = lanes.read("whole", 10, lane=1)
     assert state.digest(tensors) == state.digest(oracle.export_state())
     got = Progress.unpack(metadata)
@@ -168,7 +168,7 @@ def test_the_next_round_starts_from_the_given_state_with_new_seeds(lanes):
     oracle = Learner(lanes.model)
     oracle.import_state(lanes.read("rounds", 10)[0])
     oracle.set_seeds(4, 1, 0)
-    oracle.train(SHARDS[1]["x"], SHARDS[1]["y"], *Schedule(**NUMBERS).order(1, 0), 0, 10)
+    oracle.train((SHARDS[1]["x"], SHARDS[1]["y"]), *Schedule(**NUMBERS).order(1, 0), 0, 10)
     tensors, metadata = lanes.read("rounds", 10, round_=1)
     assert state.digest(tensors) == state.digest(oracle.export_state())
     progress = Progress.unpack(metadata)
@@ -252,10 +252,10 @@ def test_learning_rate_micro_and_validation(lanes):
     lanes.main({**piece, "get": piece["get"] | held})
     oracle = Learner(lanes.model, 0.25)
     oracle.set_seeds(4, 0, 0)
-    oracle.train(SHARDS[0]["x"], SHARDS[0]["y"], *Schedule(**NUMBERS).order(0, 0), 0, 10, 5)
+    oracle.train((SHARDS[0]["x"], SHARDS[0]["y"]), *Schedule(**NUMBERS).order(0, 0), 0, 10, 5)
     tensors, metadata = lanes.read("rate", 10)
     assert state.digest(tensors) == state.digest(oracle.export_state())
-    assert Progress.unpack(metadata).validation == oracle.evaluate(HELD["x"], HELD["y"], "here")
+    assert Progress.unpack(metadata).validation == oracle.evaluate((HELD["x"], HELD["y"]), "here")
 
 
 def test_a_share_is_evaluated_as_plain_keras_does(lanes, tmp_path):

@@ -32,7 +32,7 @@ def trained(path, x, y, seed, shard, epochs, batch, weights=None):
 
 def test_one_average_of_two_lanes(arrays, tmp_path):
     networks.save("mnist", 3, tmp_path / "initial.keras")
-    owner = shards.assign(shards.class_numbers([arrays["y_train"]]), len(arrays["y_train"]), 2, 3, None)
+    owner = shards.assign(shards.class_numbers([arrays["y_train"]]), len(arrays["y_train"]), 2, 3)
     lanes = [
         trained(
             tmp_path / "initial.keras", arrays["x_train"][owner == k], arrays["y_train"][owner == k], 3, k, range(2), 16
@@ -52,7 +52,7 @@ def test_one_average_of_two_lanes(arrays, tmp_path):
 def test_an_optimizer_that_starts_anew_each_round(arrays, tmp_path, momentum):
     """What is called KubeML's schedule here, by Keras and NumPy alone; an outer momentum moves the weights alone."""
     networks.save("mnist", 4, tmp_path / "initial.keras")
-    owner = shards.assign(shards.class_numbers([arrays["y_train"]]), len(arrays["y_train"]), 3, 4, None)
+    owner = shards.assign(shards.class_numbers([arrays["y_train"]]), len(arrays["y_train"]), 3, 4)
     model = keras.models.load_model(tmp_path / "initial.keras")
     start, velocity = model.get_weights(), [np.zeros_like(weight) for weight in model.get_weights()]
     for epoch in range(3):

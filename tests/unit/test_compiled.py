@@ -116,8 +116,8 @@ def trained(tmp_path, loss, metric):
     assert (found.loss, found.classes, found.accuracy, found.means) == (SPARSE, 3, True, True)
     learner = Learner(tmp_path / "m.keras", 0.1)
     x, y = np.random.default_rng(0).normal(size=(40, 4)).astype("f4"), np.arange(40) % 3
-    learner.train(x, y, np.arange(40), np.array([0, 20, 40]), 0, 2)
-    return [*learner.export_state().values(), *learner.evaluate(x, y, "here").values()]
+    learner.train((x, y), np.arange(40), np.array([0, 20, 40]), 0, 2)
+    return [*learner.export_state().values(), *learner.evaluate((x, y), "here").values()]
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def test_a_learners_states_are_taken_at_every_step(tmp_path, body, optimizer, mi
     lane = Lane(learner, SCHEDULE, progress, micro)
     for step in (0, 3, 7):
         if step:
-            lane._train(X, Y, step)
+            lane._train((X, Y), step)
         check_weights(learner.export_state(), progress)
         state.save(tmp_path / "state", learner.export_state(), progress.pack())
         whole = (tmp_path / "state").read_bytes()

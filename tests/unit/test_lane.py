@@ -42,7 +42,7 @@ def learner(tmp_path_factory):
 
 def run(learner, clock, stops, deadline, step=0):
     clock.lane = Lane(learner, SCHEDULE, Progress({}, 0, 0, step), None, clock)
-    return clock.lane.run(X, Y, stops, clock() + deadline, clock.save)
+    return clock.lane.run((X, Y), stops, clock() + deadline, clock.save)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_number_that_is_none_names_its_place(learner):
     clock = Clock(0.01)
     clock.lane = Lane(learner, SCHEDULE, Progress({}, 0, 0, 0), None, clock)
     with pytest.raises(ModelError) as error:
-        clock.lane.run(np.full_like(X, np.nan), Y, [700], clock() + 100, clock.save)
+        clock.lane.run((np.full_like(X, np.nan), Y), [700], clock() + 100, clock.save)
     start = "round 0, lane 0, steps 0..64: loss became nan, expected a finite number; try a lower learning_rate"
     assert str(error.value) == start
 

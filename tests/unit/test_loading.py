@@ -91,7 +91,7 @@ def test_one_model_saved_by_two_lanes_has_the_same_bytes_and_plain_keras_loads_i
     x = np.arange(36).reshape(4, 9) % 20
     y = np.zeros((4, *learners[0].model.output_shape[1:-1]), int)
     tensors = learners[0].export_state()
-    learners[1].train(x, y, np.arange(4), np.array([0, 4]), 0, 1)  # the one has trained, the other has not
+    learners[1].train((x, y), np.arange(4), np.array([0, 4]), 0, 1)  # the one has trained, the other has not
     for number, learner in enumerate(learners):
         learner.import_state(tensors)
         learner.save(tmp_path / f"{number}.keras")

@@ -98,7 +98,7 @@ def plain_keras(path: Path) -> Any:
 def train_whole(learner: Learner, round_: int = 0, cuts: tuple[int, ...] = (), micro: int | None = None) -> list[Any]:
     order, bounds = SCHEDULE.order(round_, 0)
     edges = [0, *cuts, SCHEDULE.steps(round_, 0)]
-    return [learner.train(X, Y, order, bounds, a, b, micro) for a, b in pairwise(edges)]
+    return [learner.train((X, Y), order, bounds, a, b, micro) for a, b in pairwise(edges)]
 
 
 def values(model: Any) -> list[Any]:
@@ -142,7 +142,7 @@ def test_training_is_plain_fit(tmp_path: Path) -> None:
     learner = Learner(path)
     plain = plain_keras(path)
     order, bounds = np.arange(203), np.append(np.arange(0, 203, 16), 203)
-    learner.train(X, Y, order, bounds, 0, 13)
+    learner.train((X, Y), order, bounds, 0, 13)
     plain.fit(X.astype(np.float32), Y, batch_size=16, shuffle=False, verbose=0)
     assert_same(learner, plain, 1e-6)
 
@@ -169,7 +169,7 @@ def test_same_slice_four_times_and_any_cut_give_the_same_bits(tmp_path: Path, bu
             piece.import_state(state.load(tmp_path / "state")[0])
         else:
             piece.set_seeds(7, 0, 0)
-        sums.append(piece.train(X, Y, *SCHEDULE.order(0, 0), first, last))
+        sums.append(piece.train((X, Y), *SCHEDULE.order(0, 0), first, last))
         state.save(tmp_path / "state", piece.export_state(), {})
     assert_identical(state.load(tmp_path / "state")[0], results[0])
     added = {name: [sum(s[name][i] for s in sums) for i in (0, 1)] for name in whole}
@@ -181,7 +181,7 @@ def test_finish_is_the_end_of_fit(tmp_path: Path) -> None:
     model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9), SPARSE(from_logits=True))
     model.save(tmp_path / "m.keras")
     learner, plain = Learner(tmp_path / "m.keras"), plain_keras(tmp_path / "m.keras")
-    learner.train(X, Y, np.arange(203), np.append(np.arange(0, 203, 16), 203), 0, 13)
+    learner.train((X, Y), np.arange(203), np.append(np.arange(0, 203, 16), 203), 0, 13)
     trained = learner.export_state()
     learner.finish()
     plain.fit(X, Y, batch_size=16, shuffle=False, verbose=0)
@@ -213,15 +213,30 @@ def test_micro_batches_are_the_whole_batch(tmp_path: Path, build: Callable[[], A
 def test_evaluation_is_plain_keras(tmp_path: Path, build: Callable[[], Any]) -> None:
     path = saved(tmp_path, build)
     learner = Learner(path)
-    assert learner.evaluate(X, Y, "here") == pytest.approx(
+    assert learner.evaluate((X, Y), "here") == pytest.approx(
         plain_keras(path).evaluate(X, Y, verbose=0, return_dict=True), abs=1e-6
     )
     train_whole(learner)
     learner.save(tmp_path / "final.keras")
     plain = plain_keras(tmp_path / "final.keras")
     expected = plain.evaluate(X, Y, verbose=0, return_dict=True)
-    assert learner.evaluate(X, Y, "here") == pytest.approx(expected, abs=1e-6)
+    assert learner.evaluate((X, Y), "here") == pytest.approx(expected, abs=1e-6)
     assert_same(learner, plain, 0)
+
+
+@pytest.mark.parametrize("micro", [None, 7])
+def test_weights_of_examples_are_those_of_plain_keras(tmp_path: Path, micro: int | None) -> None:
+    keras.utils.set_random_seed(6)
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(5, "tanh"), layers.Dense(3)])
+    model.compile("sgd", SPARSE(from_logits=True), metrics=["accuracy"], weighted_metrics=["accuracy"])
+    model.save(tmp_path / "m.keras")
+    x, y, weights = RANDOM.normal(size=(90, 6)), np.arange(90) % 3, RANDOM.random(90).astype(np.float32) * 4
+    learner, plain = Learner(tmp_path / "m.keras"), plain_keras(tmp_path / "m.keras")
+    sums = learner.train((x, y, weights), np.arange(90), np.array([0, 40, 80, 90]), 0, 3, micro)
+    history = plain.fit(x, y, sample_weight=weights, batch_size=40, shuffle=False, verbose=0).history
+    assert_same(learner, plain, 1e-6)
+    for name, (total, count) in sums.items():
+        assert total / count == pytest.approx(history[name][0], rel=1e-5), name
 
 
 def test_other_kinds_of_labels_and_metrics(tmp_path: Path) -> None:
@@ -234,11 +249,13 @@ def test_other_kinds_of_labels_and_metrics(tmp_path: Path) -> None:
     learner = Learner(tmp_path / "m.keras")
     plain = plain_keras(tmp_path / "m.keras")
     order, bounds = np.arange(90), np.array([0, 40, 80, 90])
-    sums = learner.train(x, y, order, bounds, 0, 3)
+    sums = learner.train((x, y), order, bounds, 0, 3)
     plain.fit(x, y, batch_size=40, shuffle=False, verbose=0)
     assert_same(learner, plain, 1e-6)
     assert sorted(sums) == ["loss", "mae"]
-    assert learner.evaluate(x, y, "here") == pytest.approx(plain.evaluate(x, y, verbose=0, return_dict=True), abs=1e-6)
+    assert learner.evaluate((x, y), "here") == pytest.approx(
+        plain.evaluate(x, y, verbose=0, return_dict=True), abs=1e-6
+    )
 
 
 def test_rules_and_names(tmp_path: Path) -> None:
@@ -336,7 +353,7 @@ def test_states_and_data_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"state: .*kernel: got \(2,\), expected \(144, 8\)"):
         learner.import_state({**tensors, name: np.zeros(2, np.float32)})
     with pytest.raises(ModelError, match=r"model: got x uint8\(7,\) and y uint8\(\), which it cannot take: "):
-        learner.evaluate(np.zeros((9, 7), np.uint8), Y[:9], "here")
+        learner.evaluate((np.zeros((9, 7), np.uint8), Y[:9]), "here")
 
 
 def test_a_class_without_an_output_is_told_in_one_line(tmp_path: Path) -> None:
@@ -346,7 +363,7 @@ def test_a_class_without_an_output_is_told_in_one_line(tmp_path: Path) -> None:
     x, y = np.zeros((9, 2, 2, 1), np.float32), np.zeros((9, 2, 2), np.uint8)
     y[7] = 3
     with pytest.raises(ModelError) as error:
-        Learner(tmp_path / "m.keras").train(x, y, np.arange(9), np.array([0, 4, 9]), 0, 2)
+        Learner(tmp_path / "m.keras").train((x, y), np.arange(9), np.array([0, 4, 9]), 0, 2)
     assert str(error.value).startswith("model: got a batch that it cannot take: ")
     assert str(error.value).endswith("= 3 is not in [0, 3)") and len(str(error.value)) < 100
 
@@ -356,7 +373,7 @@ def test_saving_holds_no_copies_of_the_state(tmp_path: Path) -> None:
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
     model.save(tmp_path / "m.keras")
     learner, path = Learner(tmp_path / "m.keras"), tmp_path / "state"
-    learner.train(np.ones((4, 1000), np.float32), np.ones(4, np.float32), np.arange(4), np.array([0, 4]), 0, 1)
+    learner.train((np.ones((4, 1000), np.float32), np.ones(4, np.float32)), np.arange(4), np.array([0, 4]), 0, 1)
     before = private_bytes()
     with PeakMemory() as peak:
         state.save(path, learner.export_state(), {})
@@ -374,8 +391,8 @@ def test_a_learner_that_is_gone_leaves_nothing(tmp_path: Path, activation: str, 
     x, y, held = np.ones((4, 1000), np.float32), np.ones(4, np.float32), []
     for _ in range(5):
         learner = Learner(tmp_path / "m.keras")
-        learner.train(x, y, np.arange(4), np.array([0, 4]), 0, 1, micro)
-        learner.evaluate(x, y, "here")
+        learner.train((x, y), np.arange(4), np.array([0, 4]), 0, 1, micro)
+        learner.evaluate((x, y), "here")
         del learner
         give_back()
         held.append(private_bytes())
@@ -399,7 +416,7 @@ def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
         x = np.load(tmp_path / f"{count}.npy", mmap_mode="r")
         order, bounds = Schedule(1, 1, 1, 32, 0, [count]).order(0, 0)
         with PeakMemory() as peak:
-            learner.train(x, np.zeros(count, np.uint8), order, bounds, 0, len(bounds) - 1)
-            learner.evaluate(x, np.zeros(count, np.uint8), "here")
+            learner.train((x, np.zeros(count, np.uint8)), order, bounds, 0, len(bounds) - 1)
+            learner.evaluate((x, np.zeros(count, np.uint8)), "here")
         peaks.append(peak.bytes)
     assert peaks[1] - peaks[0] < 40 << 20, peaks

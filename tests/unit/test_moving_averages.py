@@ -117,7 +117,7 @@ def saved(folder: Path, model: Any) -> Learner:
 def train(learner: Learner, micro: int | None = None) -> dict[str, int]:
     """Train 3 steps of 8 examples; return the updates by the layer's and tensor's name."""
     x = RANDOM.normal(size=(24, 4)).astype(np.float32)
-    learner.train(x, np.arange(24) % 2, np.arange(24), np.array([0, 8, 16, 24]), 0, 3, micro)
+    learner.train((x, np.arange(24) % 2), np.arange(24), np.array([0, 8, 16, 24]), 0, 3, micro)
     return {name.split(".", 2)[2]: count for name, count in learner.updates().items()}
 
 
@@ -194,7 +194,7 @@ def trained(
                 learner.project()
             shard = schedule.shard(round_, k)
             lane = Lane(learner, schedule, Progress(learner.rules, round_, k, 0, decays=learner.decays), None)
-            lane.run(x[shard::workers], y[shard::workers], [lane.total], 1e12, lambda: None)
+            lane.run((x[shard::workers], y[shard::workers]), [lane.total], 1e12, lambda: None)
             told = {name: getattr(lane.progress, name) for name in ("rules", "decays", "updates", "examples")}
             files.append(opened(learner.export_state(), folder / f"{k}", **told))
         weights = [float(file.progress.examples) for file in files]
@@ -236,7 +236,7 @@ def test_eight_lanes_are_as_accurate_as_plain_fit(tmp_path: Path, given: dict[st
     x, y = bars()
     learner = saved(tmp_path, normalized(**given))
     trained(learner, tmp_path, (x[:600], y[:600]), workers=8, epochs=4, rounds=8, batch=6)  # 16 / sqrt(8)
-    got = learner.evaluate(x[600:], y[600:], "here")
+    got = learner.evaluate((x[600:], y[600:]), "here")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
         plain = keras.models.load_model(tmp_path / "m.keras")

@@ -6,17 +6,12 @@ Used by the trainer. Where a slice stops never changes what is trained, so the c
 import math
 import time
 from collections.abc import Callable
-from typing import Any
-
-from numpy.typing import NDArray
 
 from common.errors import ModelError
 from common.plan.schedule import Schedule
 from common.storage import state
 from common.storage.state import Progress, Tensors
-from common.training.model import ADVICE, Learner
-
-Array = NDArray[Any]
+from common.training.model import ADVICE, Data, Learner
 
 SAVE_SECONDS = 30  # how much training a killed trainer may lose
 MARGIN_SECONDS = 5  # from the planned end to the deadline: the last save and the answer
@@ -41,12 +36,12 @@ class Lane:
         self.order, self.bounds = schedule.order(progress.round, progress.lane)
         self.total = schedule.steps(progress.round, progress.lane)
 
-    def run(self, x: Array, y: Array, stops: list[int], deadline: float, save: Callable[[], None]) -> int | None:
+    def run(self, data: Data, stops: list[int], deadline: float, save: Callable[[], None]) -> int | None:
         """Train from stop to stop, save where it pays; return the last saved step, None when there is none."""
         saved, saved_at = None, self.now()
         for stop, following in zip(stops, [*stops[1:], math.inf], strict=True):
             step, began = self.progress.step, self.now()
-            if not self._advance(x, y, stop, deadline - LIMIT_SECONDS):
+            if not self._advance(data, stop, deadline - LIMIT_SECONDS):
                 break
             pace = (self.now() - began) / (stop - step)
             ahead = pace * SLACK * (following - stop)
@@ -59,17 +54,17 @@ class Lane:
                 break
         return saved
 
-    def _advance(self, x: Array, y: Array, stop: int, limit: float) -> bool:
+    def _advance(self, data: Data, stop: int, limit: float) -> bool:
         """Train up to a step; False when the limit comes first."""
         while self.progress.step < stop:
             if self.now() > limit:
                 return False
-            self._train(x, y, min(self.progress.step + PIECE, stop))
+            self._train(data, min(self.progress.step + PIECE, stop))
         return True
 
-    def _train(self, x: Array, y: Array, stop: int) -> None:
+    def _train(self, data: Data, stop: int) -> None:
         progress, began = self.progress, self.now()
-        sums = self.learner.train(x, y, self.order, self.bounds, progress.step, stop, self.micro)
+        sums = self.learner.train(data, self.order, self.bounds, progress.step, stop, self.micro)
         self._check_finite(sums, stop)
         for name, (total, count) in sums.items():
             before = progress.sums.get(name, [0.0, 0.0])

@@ -27,6 +27,7 @@ from common.storage.state import Tensors
 from common.training import causes, loading, variables
 
 Array = NDArray[Any]
+Data = tuple[Any, ...]  # inputs, labels and, where there are some, sample weights: arrays, or arrays by name
 Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' mean
 
 BLOCK_BYTES = 4 << 20  # gathered and handed to the graph at once
@@ -86,21 +87,19 @@ class Learner:
             word = np.random.SeedSequence([seed, round_, lane, index]).generate_state(1)[0]
             variable.assign([int(word) & 0x7FFFFFFF, 0])
 
-    def train(
-        self, x: Array, y: Array, order: Array, bounds: Array, first: int, last: int, micro: int | None = None
-    ) -> Sums:
+    def train(self, data: Data, order: Array, bounds: Array, first: int, last: int, micro: int | None = None) -> Sums:
         """Train on batches first..last-1 of the order; with `micro`, in pieces whose gradients are accumulated.
 
         Returns the sums of the loss and of every metric that is a mean over examples.
         """
         totals: Sums = {}
-        self._build(x, y)
+        self._build(data)
         for moving in self._moving:
             moving.count.assign(0)
-        for start, stop in _blocks(x, y, bounds, first, last):
+        for start, stop in _blocks(data, bounds, first, last):
             rows = order[bounds[start] : bounds[stop]]
             self.model.reset_metrics()
-            self._run("micro" if micro else "train", x[rows], y[rows], bounds[start : stop + 1] - bounds[start], micro)
+            self._run("micro" if micro else "train", _rows(data, rows), bounds[start : stop + 1] - bounds[start], micro)
             for name, (total, count) in self.sums().items():
                 before = totals.get(name, [0.0, 0.0])
                 totals[name] = [before[0] + total, before[1] + count]
@@ -114,17 +113,18 @@ class Learner:
         """Sums of the loss and of every metric that is a mean over examples, since the metrics' last reset."""
         return {name: [float(mean.total.numpy()), float(mean.count.numpy())] for name, mean in self._means().items()}
 
-    def evaluate(self, x: Array, y: Array, place: str) -> dict[str, Any]:
+    def evaluate(self, data: Data, place: str) -> dict[str, Any]:
         """Loss and every compiled metric over all examples, as Model.evaluate gives them.
 
         A loss that is no number is an error, which names the `place`; a metric that is none gives None.
         """
-        bounds = np.append(np.arange(0, len(x), EVALUATION_BATCH), len(x))
-        self._build(x, y)
+        examples = len(keras.tree.flatten(data)[0])
+        bounds = np.append(np.arange(0, examples, EVALUATION_BATCH), examples)
+        self._build(data)
         self.model.reset_metrics()
-        for start, stop in _blocks(x, y, bounds, 0, len(bounds) - 1):
+        for start, stop in _blocks(data, bounds, 0, len(bounds) - 1):
             rows = slice(bounds[start], bounds[stop])
-            self._run("test", x[rows], y[rows], bounds[start : stop + 1] - bounds[start], None)
+            self._run("test", _rows(data, rows), bounds[start : stop + 1] - bounds[start], None)
         results = {name: np.asarray(value) for name, value in self.model.get_metrics_result().items()}
         if not np.isfinite(results["loss"]):
             raise ModelError(f"{place}: loss became {results['loss']}, expected a finite number; {ADVICE}")
@@ -151,32 +151,33 @@ class Learner:
                 with part.open("rb") as source, file.open(name, "w") as target:
                     shutil.copyfileobj(source, target)
 
-    def _run(self, kind: str, x: Array, y: Array, bounds: Array, micro: int | None) -> None:
-        x, y = _as_keras(x), _as_keras(y)
-        key = f"{kind} {x.dtype}{x.shape[1:]} {y.dtype}{y.shape[1:]}"
+    def _run(self, kind: str, data: Data, bounds: Array, micro: int | None) -> None:
+        data = _as_keras(data)
+        key = f"{kind} {_described(data)}"
         with _one_sentence("a batch that"):
             if key not in self._graphs:
-                self._graphs[key] = _graph(self._step(kind), x, y)
-            self._graphs[key](x, y, bounds, micro or 0)
+                self._graphs[key] = _graph(self._step(kind), data)
+            self._graphs[key](data, bounds, micro or 0)
 
     def _step(self, kind: str) -> Callable[..., None]:
         steps: dict[str, Callable[..., None]] = {
-            "train": lambda x, y, _: self.model.train_step((x, y)),
-            "test": lambda x, y, _: self.model.test_step((x, y)),
-            "micro": lambda x, y, micro: _accumulating_step(self.model, x, y, micro),
+            "train": lambda data, _: self.model.train_step(data),
+            "test": lambda data, _: self.model.test_step(data),
+            "micro": lambda data, micro: _accumulating_step(self.model, data, micro),
         }
         return steps[kind]
 
-    def _build(self, x: Array, y: Array) -> None:
+    def _build(self, data: Data) -> None:
         # Losses and metrics build themselves at their first call, which must not be inside the loop of a graph.
         if self._built:
             return
-        one, label = _as_keras(x[:1]), _as_keras(y[:1])
+        one = _as_keras(_rows(data, slice(1)))
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(one)
         seeds = [variable.numpy() for variable in self._seeds()]
-        with _one_sentence(f"x {one.dtype}{one.shape[1:]} and y {label.dtype}{label.shape[1:]}, which"):
-            predicted = self.model(one, training=False)
-            self.model.compute_loss(one, label, predicted, training=False)
-            self.model.compute_metrics(one, label, predicted)
+        with _one_sentence(f"{_described(one)}, which"):
+            predicted = self.model(x, training=False)
+            self.model.compute_loss(x, y, predicted, weights, training=False)
+            self.model.compute_metrics(x, y, predicted, weights)
         for variable, value in zip(
             self._seeds(), seeds, strict=True
         ):  # recurrent layers draw masks even where they drop nothing
@@ -190,7 +191,11 @@ class Learner:
         flat = [part for metric in self.model.metrics for part in getattr(metric, "metrics", [metric])]
         # A subclass with a result of its own (a root of the mean) is no quotient of its sums.
         mean = keras.metrics.Mean
-        return {part.name: part for part in flat if isinstance(part, mean) and type(part).result is mean.result}
+        found: dict[str, Any] = {}
+        for part in flat:
+            if isinstance(part, mean) and type(part).result is mean.result:
+                found[f"weighted_{part.name}" if part.name in found else part.name] = part  # as Keras names its results
+        return found
 
 
 @contextmanager
@@ -222,32 +227,49 @@ def _set_learning_rate(model: Any, rate: float) -> None:
         variable.assign(value)
 
 
-def _blocks(x: Array, y: Array, bounds: Array, first: int, last: int) -> Iterator[tuple[int, int]]:
+def _blocks(data: Data, bounds: Array, first: int, last: int) -> Iterator[tuple[int, int]]:
     """Yield batch ranges whose examples fit BLOCK_BYTES (one batch at least)."""
-    example = (x.nbytes + y.nbytes) // len(x)
+    arrays = keras.tree.flatten(data)
+    example = sum(array.nbytes for array in arrays) // len(arrays[0])
     largest = int(np.diff(bounds).max()) * example
     count = max(1, BLOCK_BYTES // max(1, largest))
     for start in range(first, last, count):
         yield start, min(start + count, last)
 
 
-def _as_keras(array: Array) -> Array:
+def _rows(data: Any, rows: Any) -> Any:
+    """The rows of every array, by number or as a slice."""
+    return keras.tree.map_structure(lambda array: array[rows], data)
+
+
+def _described(data: Data) -> str:
+    """The types and shapes of inputs, labels and weights, as a sentence has them."""
+    named = zip(("x", "y", "weights"), data, strict=False)
+    parts = [f"{name} {array.dtype}{array.shape[1:]}" for name, part in named for array in keras.tree.flatten(part)]
+    return " and ".join(parts)
+
+
+def _as_keras(data: Data) -> Data:
     """Floats in Keras' own width, as fit converts them; integers stay narrow until the graph."""
-    return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
+    width = keras.config.floatx()
+    narrowed = keras.tree.map_structure(
+        lambda one: one.astype(width, copy=False) if one.dtype.kind == "f" else one, data
+    )
+    return tuple(narrowed)
 
 
-def _graph(step: Callable[..., None], x: Array, y: Array) -> Any:
+def _graph(step: Callable[..., None], data: Data) -> Any:
     """One graph that runs `step` on every batch of a block, of whatever length and number."""
 
-    def run(x: Any, y: Any, bounds: Any, micro: Any) -> None:
+    def run(data: Any, bounds: Any, micro: Any) -> None:
         def body(i: Any) -> Any:
-            step(x[bounds[i] : bounds[i + 1]], y[bounds[i] : bounds[i + 1]], micro)
+            step(_rows(data, slice(bounds[i], bounds[i + 1])), micro)
             return (i + 1,)
 
         tf.while_loop(lambda i: i < tf.size(bounds) - 1, body, (tf.constant(0),), parallel_iterations=1)
 
-    signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (x, y)]
-    signature += [tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64)]
+    arrays = keras.tree.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), data)
+    signature = [arrays, tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64)]
     graph = tf.function(run, input_signature=signature, autograph=False)
     try:
         graph.get_concrete_function()  # traces it
@@ -266,21 +288,21 @@ def _forget_gradients() -> None:
         del registry[name]
 
 
-def _accumulating_step(model: Any, x: Any, y: Any, micro: Any) -> None:
+def _accumulating_step(model: Any, data: Data, micro: Any) -> None:
     """Keras' train_step in pieces of `micro` examples: the batch's gradient is the mean weighted by their sizes."""
     weights = model.trainable_variables
-    size = tf.shape(x, tf.int64)[0]
+    size = tf.shape(keras.tree.flatten(data)[0], tf.int64)[0]
 
     def body(start: Any, sums: Any) -> Any:
         stop = tf.minimum(start + micro, size)
-        part, labels = x[start:stop], y[start:stop]
+        part, labels, ones = keras.utils.unpack_x_y_sample_weight(_rows(data, slice(start, stop)))
         with tf.GradientTape() as tape:
             predicted = model(part, training=True)
-            loss = model.compute_loss(part, labels, predicted, training=True)
+            loss = model.compute_loss(part, labels, predicted, ones, training=True)
             share = tf.cast(stop - start, loss.dtype) / tf.cast(size, loss.dtype)
             scaled = model.optimizer.scale_loss(loss * share)
         model.metrics[0].update_state(loss, sample_weight=stop - start)  # the loss tracker
-        model.compute_metrics(part, labels, predicted)
+        model.compute_metrics(part, labels, predicted, ones)
         gradients = tape.gradient(scaled, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return stop, [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
 

@@ -152,7 +152,7 @@ def steps_on_zeros(learner: Learner, batch: dict[str, Any]) -> list[float]:
 
     ModelError where no batch of these shapes can be taken; fewer seconds where it may be for the zeros.
     """
-    x, y = (np.zeros(batch[name]["shape"], batch[name]["dtype"]) for name in ("x", "y"))
+    data = tuple(np.zeros(array["shape"], array["dtype"]) for array in batch.values())
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         initial = Path(folder) / "initial.safetensors"  # on the disk: memory holds one state, not two
@@ -160,7 +160,7 @@ def steps_on_zeros(learner: Learner, batch: dict[str, Any]) -> list[float]:
         with contextlib.suppress(ValuesError):
             for _ in range(2):
                 began = time.monotonic()
-                learner.train(x, y, np.arange(len(x)), np.array([0, len(x)]), 0, 1)
+                learner.train(data, np.arange(len(data[0])), np.array([0, len(data[0])]), 0, 1)
                 seconds.append(time.monotonic() - began)
         learner.import_state(state.load(initial)[0])
     return seconds
