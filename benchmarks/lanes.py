@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import empty
 from common.data.arrays import Array, Pair
-from common.plan.plan import VERSION, Model, Plan, Source
+from common.data.columns import Columns
+from common.plan.plan import VERSION, HeldOut, Model, Plan
 from common.storage import keys, state
 from services import Bucket
 
@@ -72,10 +73,11 @@ class Lanes:
             run=self.run,
             given={},
             parameters={},
-            dataset=Source(self._bucket.bucket, "-", "-", 0),
+            dataset=(),
+            columns=Columns(("x",), "y"),
             train=train,
-            test=train,
-            validation=None,
+            held=(HeldOut("test", EXAMPLES, None, train),),
+            weighted=False,
             model=Model("-", None, "mse"),
             workers=workers,
             epochs=3,

@@ -17,7 +17,8 @@ begins its text with the class, by which the compositions and the reducer tell w
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 LONGEST = 2000  # characters of a text: results hold 1 MB in all, of up to 28 lanes
@@ -82,6 +83,15 @@ def classified(main: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[di
             raise DlError(one_line(f"{kind(error)}: {error}")) from error
 
     return step
+
+
+@contextmanager
+def placed(place: str | None) -> Iterator[None]:
+    """Begin what is wrong with a dataset by its place, where there is one to say."""
+    try:
+        yield
+    except DatasetError as error:
+        raise DatasetError(f"{place}: {error}" if place else str(error)) from None
 
 
 def kind(error: Exception) -> str:

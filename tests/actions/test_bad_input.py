@@ -1,5 +1,6 @@
 """Every bad input is refused by planner or splitter, before the first wave, in one sentence that says what came."""
 
+import io
 import json
 
 import numpy as np
@@ -18,6 +19,12 @@ def without(name):
 
 def changed(name, value):
     return {**arrays(), name: value}
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def with_nan(name):
@@ -72,13 +79,19 @@ PARAMETERS = [
     ("parity", "yes", "parity: got 'yes', expected true or false"),
     ("optimizer_state", "none", "optimizer_state: got 'none', expected average or reset"),
     ("learning_rate", -1, "learning_rate: got -1, expected a number above 0"),
-    ("weighting", "accuracy", "validation: got nothing, expected a fraction or an .npz, as weighting is accuracy"),
+    ("weighting", "accuracy", "validation: got nothing, expected a fraction or a dataset, as weighting is accuracy"),
 ]
 
+ONE_ARRAY = npy(np.zeros(3))
+
 DATASETS = [
-    (b"not a zip", "File is not a zip file"),
+    (b"not a zip", "bad.npz: got an unknown format, expected .npz, .npy, CSV, JSON lines, Parquet, Arrow or images"),
+    (b"", "bad.npz: got an empty object, expected .npz, .npy, CSV, JSON lines, Parquet, Arrow or images"),
     (npz(**arrays())[:5000], "File is not a zip file"),
-    (npz(**without("y_train")), "got the arrays x_test, x_train, y_test, expected x_train and y_train, or x and y"),
+    (
+        npz(**without("y_train")),
+        "got the arrays x_test, x_train, y_test, expected x_train and y_train, or x and y, or ",
+    ),
     (npz(**without("x_test")), "got y_test without x_test, expected both or neither"),
     (npz(**changed("y_train", np.array([{}] * 200, object))), "y_train got dtype object (pickled objects), expected"),
     (npz(**changed("x_train", np.array(["a"] * 200))), "x_train got dtype <U1 (no numbers), expected numbers"),
@@ -187,7 +200,7 @@ def test_a_run_of_another_releases_plan(action, given, s3):
     held = json.loads(s3.client.get_object(**at)["Body"].read())
     s3.client.put_object(**at, Body=json.dumps({**held, "version": 1}).encode())
     for again in (given, {"s3": given["s3"], "run": given["run"]}):
-        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected 5: take a new name"
+        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected 6: take a new name"
 
 
 def test_wrong_keys_are_refused_without_a_word_of_them(action, given, s3):
@@ -206,11 +219,16 @@ def test_an_object_that_is_not_there_is_a_wrong_parameter(action, given):
 @pytest.mark.parametrize(
     ("parameter", "key", "body", "start"),
     [
-        ("dataset", "d.csv", b"a,b\n1,2\n", "got a table of text, expected an .npz of x and y: import numpy; t ="),
-        ("dataset", "d.npy", b"\x93NUMPY\x01\x00", "got one array, expected an .npz of x and y: import numpy; "),
-        ("dataset", "d", None, "got a folder, expected an .npz of x and y"),
-        ("dataset", "d/", None, "got a folder, expected an .npz of x and y"),
-        ("validation", "d.csv", b"a,b\n1,2\n", "got a table of text, expected an .npz of x and y: import numpy; t ="),
+        ("dataset", "d.h5", b"\x89HDF\r\n\x1a\n", "got an HDF5 file, expected .npz, .npy, CSV, JSON lines, Parquet, "),
+        (
+            "dataset",
+            "d.npy",
+            ONE_ARRAY,
+            "got the arrays d, expected x_train and y_train, or x and y, or their names by",
+        ),
+        ("dataset", "d", None, "got a folder, expected one object, or the folder's name with / at its end"),
+        ("test", "d.pkl", b"\x80\x04\x95", "got a pickle, which is never loaded here, expected .npz, .npy, CSV"),
+        ("validation", "d.json", b'[{"a": 1}]', "got JSON that is not an object a line, expected .npz, .npy, CSV"),
         ("model", "m", None, "got a folder, expected a compiled .keras file"),
         (
             "model",
@@ -228,7 +246,23 @@ def test_another_format(action, given, s3, put, parameter, key, body, start):
 
 
 def test_arrays_by_other_names(action, given, s3, put):
-    body = npz(images=np.zeros((4, 8, 8)), labels=np.zeros(4))
+    body = npz(images=np.zeros((4, 8, 8)), kinds=np.zeros(4))
     found = refusal(action, {**given, "s3": dict(s3.params), "dataset": put("data/other.npz", body)})
-    lines = "import numpy; f = numpy.load('other.npz'); numpy.savez('d.npz', x=f['images'], y=f['labels'])"
-    assert found.endswith(f"got the arrays images, labels, expected x_train and y_train, or x and y: {lines}")
+    expected = "expected x_train and y_train, or x and y, or their names by inputs and label"
+    assert found.endswith(f"got the arrays images, kinds, {expected}")
+
+
+@pytest.mark.parametrize(
+    ("held", "sentence"),
+    [
+        ((), "dataset: s3://openwhisk-dl/folder/: got 0 objects, expected 1..1000 in a folder"),
+        (
+            ("_SUCCESS", ".part-0.npz"),
+            "dataset: s3://openwhisk-dl/folder/: got 0 objects, expected 1..1000 in a folder",
+        ),
+    ],
+)
+def test_a_folder_without_data(action, given, s3, put, held, sentence):
+    for name in held:
+        put(f"folder/{name}", b"x")
+    assert refusal(action, {**given, "dataset": f"s3://{s3.bucket}/folder/"}) == sentence

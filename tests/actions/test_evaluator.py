@@ -15,10 +15,11 @@ from common.errors import RunError
 from common.plan import plan as plans
 from common.rounds import drive, pace, rounds, slices, warm_up
 from common.storage import keys, state
-from common.storage.objects import Objects
 from common.storage.run import Run
 from common.training import processor
 from common.training.model import Learner
+
+from .conftest import alone
 
 RANDOM = np.random.default_rng(21)
 CENTRES = RANDOM.integers(60, 190, (4, 8, 8))
@@ -48,7 +49,7 @@ class Job:
 
     def __init__(self, s3, action, folder, name, **parameters):
         self.args = {"s3": s3.params, "run": name}
-        self.action, self.folder, self.run = action, folder, Run(Objects(s3.params), name)
+        self.action, self.folder, self.run = action, folder, Run(alone(s3), name)
         (x, y), (xt, yt) = examples(400), examples(2100)
         np.savez(folder / "d.npz", x_train=x, y_train=y, x_test=xt, y_test=yt)
         model().save(folder / "m.keras")

@@ -265,7 +265,7 @@ def test_a_table_of_contents_that_is_too_long(action, given, put, tmp_path):
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
         for number in range(40):
-            member = zipfile.ZipInfo(str(number))
+            member = zipfile.ZipInfo(f"{number}.npy")
             member.comment = bytes(60_000)
             archive.writestr(member, b"")
     tracemalloc.start()
@@ -279,6 +279,7 @@ def test_a_table_of_contents_that_is_too_long(action, given, put, tmp_path):
 
 NAMES = ["dataset", "model", "validation", "config", "run", "workers", "epochs", "parity", "rounds", "batch_size"]
 NAMES += ["local_batch_size", "learning_rate", "outer_momentum", "optimizer_state", "weighting", "seed"]
+NAMES += ["label", "inputs", "missing", "image_size", "test", "sample_weight", "class_weight", "group"]
 
 
 def test_parameters(action, given):
@@ -295,7 +296,7 @@ def test_parameters(action, given):
         except DlError as error:
             name = next(iter(changes))
             text = sentence(error)
-            assert text.startswith((name[:1], "'", "run", "validation")), text
+            assert text.startswith((name[:1], "'", "run", "validation", "dataset: ")), text
 
 
 CONFIGS = [

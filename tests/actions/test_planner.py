@@ -174,12 +174,12 @@ def test_small_data_needs_nothing_but_dataset_and_model(action, given, put, s3, 
     assert sum(found["counts"]) == examples and found["given"] == {n: asked[n] for n in ("dataset", "model")}
 
 
-def test_a_dataset_without_a_test_set_holds_a_fifth_out_and_says_so(action, given, put, s3):
+def test_a_dataset_without_a_test_set_holds_a_tenth_out_and_says_so(action, given, put, s3):
     held = {"x": arrays(train=150)["x_train"], "y": arrays(train=150)["y_train"]}
     given["dataset"] = put("data/one-set.npz", npz(**held))
     found = plan(s3, action("planner")(given)["run"])
-    assert (sum(found["counts"]), found["held_out"], found["evaluate_on"]) == (120, 30, "validation")
-    assert found["warnings"] == ["the dataset has no test set: 20% of it is held out, and the metrics are of that part"]
+    assert (sum(found["counts"]), found["held_out"], found["evaluate_on"]) == (135, 15, "test")
+    assert found["warnings"] == ["the dataset has no test set: 10% of it is held out, and the metrics are of that part"]
     action("splitter")({"s3": given["s3"], "run": given["run"]})
     assert action("planner")(given)["run"] == given["run"]
 

@@ -15,7 +15,14 @@ from zips import ROOT, PackageError
 TENSORFLOW_ACTIONS = {"trainer"}
 ACTIONS = sorted(path.parent.name for path in ROOT.glob("actions/*/__main__.py"))
 PLAN = {"plan/plan", "plan/schedule"}
-RUN = {"data/arrays", "plan/keras_names", "rounds", "storage", *PLAN}  # whoever reads what the waves have left
+RUN = {
+    "data/arrays",
+    "data/columns",
+    "plan/keras_names",
+    "rounds",
+    "storage",
+    *PLAN,
+}  # whoever reads what the waves have left
 HELD = {  # wings, or modules of wings
     "planner": {"data", "plan", "reports/progress", "rounds", "storage"},
     "splitter": {"data", "split", "storage", *PLAN},

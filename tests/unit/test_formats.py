@@ -1,6 +1,8 @@
 """What users hold in place of an .npz or a `.keras` file: the lines of Python that an error gives them are run."""
 
 import contextlib
+import json
+import pickle
 import re
 import zipfile
 from pathlib import Path
@@ -9,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from common.data import formats
 from common.errors import ModelError
@@ -36,37 +39,6 @@ def network():
     return model
 
 
-@pytest.mark.parametrize(
-    ("name", "body", "labels"),
-    [
-        ("d.csv", "a,b,c,label\n" + "\n".join(f"{x[0]},{x[1]},{x[2]},{y}" for x, y in zip(X, Y, strict=True)), Y),
-        ("d.csv", "\n".join(f"{x[0]},{x[1]},{x[2]},{y}" for x, y in zip(X, Y, strict=True)) + "\n", Y),
-        ("i.txt", "\n".join(f"{x[0]};{x[1]};{x[2]};{'abc'[y]}" for x, y in zip(X, Y, strict=True)), Y),
-        ("i.tsv", "a\tb\tc\td\n" + "\n".join(f"{x[0]}\t{x[1]}\t{x[2]}\tk{y}" for x, y in zip(X, Y, strict=True)), Y),
-    ],
-)
-def test_a_table(tmp_path, name, body, labels):
-    (tmp_path / name).write_text(body)
-    found = run(formats.of_dataset(body.encode()[: formats.HEAD_BYTES], f"data/{name}"), tmp_path)
-    np.testing.assert_array_equal(found["x"], X)
-    np.testing.assert_array_equal(found["y"], labels)
-
-
-def test_a_long_table_whose_head_ends_anywhere():
-    body = "\n".join(",".join(str(cell) for cell in range(700)) for _ in range(9)).encode()[: formats.HEAD_BYTES]
-    assert formats.of_dataset(body, "wide.csv").startswith("got a table of text")
-    assert formats.of_dataset(b"\x00\xff,\n,,", "noise") is None
-    assert formats.of_dataset(b"", "empty") is None
-
-
-def test_one_array(tmp_path):
-    np.save(tmp_path / "x.npy", X)
-    np.save(tmp_path / "labels.npy", Y)
-    found = run(formats.of_dataset((tmp_path / "x.npy").read_bytes(), "x.npy"), tmp_path)
-    np.testing.assert_array_equal(found["x"], X)
-    np.testing.assert_array_equal(found["y"], Y)
-
-
 def test_hdf5(tmp_path):
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file["x"], file["y"] = X, Y
@@ -74,29 +46,50 @@ def test_hdf5(tmp_path):
     np.testing.assert_array_equal(found["x"], X)
 
 
-def test_parquet():
-    assert formats.of_dataset(b"PAR1\x15\x00", "b/d.parquet").startswith(
-        "got a Parquet file, expected an .npz of x and"
-    )
+def test_records(tmp_path):
+    def feature(values):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    with tf.io.TFRecordWriter(str(tmp_path / "d.tfrecord")) as file:
+        for x, y in zip(X, Y, strict=True):
+            label = tf.train.Feature(int64_list=tf.train.Int64List(value=[y]))
+            features = tf.train.Features(feature={"x": feature(x), "y": label})
+            file.write(tf.train.Example(features=features).SerializeToString())
+    found = run(formats.of_dataset((tmp_path / "d.tfrecord").read_bytes(), "d.tfrecord"), tmp_path)
+    np.testing.assert_array_equal(found["x"], X)
+    np.testing.assert_array_equal(found["y"], Y[:, None])
 
 
-def test_arrays_of_other_names(tmp_path):
-    np.savez(tmp_path / "old.npz", images=X, labels=Y, z=Y)
-    found = run(formats.of_members(["images.npy", "labels.npy", "z.npy"], "b/old.npz"), tmp_path)
+def test_a_pickle(tmp_path):
+    (tmp_path / "d.pkl").write_bytes(pickle.dumps((X, Y)))
+    found = run(formats.of_dataset((tmp_path / "d.pkl").read_bytes(), "d.pkl"), tmp_path)
     np.testing.assert_array_equal(found["y"], Y)
 
 
-@pytest.mark.parametrize("parameter", ["zip", "folder"])
-def test_images(tmp_path, parameter):
-    names = ["cats/1.png", "cats/2.png", "dogs/3.png"]
-    for name in names:
-        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
-        image = keras.utils.array_to_img(np.full((64, 64, 3), int(name[5]), np.uint8), scale=False)
-        image.save(tmp_path / "folder" / name)
-    told = formats.of_members(names, "z.zip") if parameter == "zip" else formats.of_folder("dataset", names)
-    found = run(told, tmp_path)
-    assert found["x"].shape == (3, 64, 64, 3) and found["x"].dtype == np.uint8
-    assert sorted(zip(found["x"][:, 0, 0, 0], found["y"], strict=True)) == [(1, 0), (2, 0), (3, 1)]
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_of_json(tmp_path, indent):
+    rows = [{"a": 1, "label": 2}, {"a": 3, "label": 4}]
+    (tmp_path / "d.json").write_text(json.dumps(rows, indent=indent))
+    run(formats.of_dataset((tmp_path / "d.json").read_bytes(), "d.json"), tmp_path)
+    assert [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()] == rows
+
+
+def test_an_excel_file():
+    told = formats.of_zip(["[Content_Types].xml", "xl/workbook.xml"], "b/t.xlsx")
+    assert told.endswith("import pandas; pandas.read_excel('t.xlsx').to_csv('d.csv', index=False)")
+
+
+def test_a_loose_image(tmp_path):
+    (tmp_path / "folder" / "cats").mkdir(parents=True)
+    (tmp_path / "folder" / "cats" / "1.png").write_bytes(b"x")
+    run(formats.of_dataset(b"\x89PNG\r\n", "1.png"), tmp_path)
+    with zipfile.ZipFile(tmp_path / "d.zip") as file:
+        assert "cats/1.png" in file.namelist()
+
+
+@pytest.mark.parametrize("head", [b"\x00\xff,\n,,", b"\x01" * 40, b"text"])
+def test_what_nothing_is_known_of(head):
+    assert formats.of_dataset(head, "noise") is None
 
 
 def refused(path):

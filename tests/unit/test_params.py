@@ -10,6 +10,7 @@ from common.plan import params
 from common.plan.schedule import Schedule
 
 HELD = " that 32 bits hold, 1.2e-38..3.4e38"
+ADDRESSES = "s3://bucket/key, a folder s3://bucket/folder/, or a list of at most 1000 objects"
 LEAST = {"dataset": "d.npz", "model": "m.keras"}
 
 
@@ -28,6 +29,14 @@ def test_defaults_follow_from_what_is_given():
         "optimizer_state": "average",
         "weighting": "examples",
         "seed": 0,
+        "label": None,
+        "sample_weight": None,
+        "class_weight": None,
+        "group": None,
+        "inputs": None,
+        "missing": None,
+        "image_size": None,
+        "test": None,
         "validation": None,
     }
 
@@ -67,7 +76,24 @@ def test_defaults_follow_from_what_is_given():
         ("validation", 1.5, "validation: got 1.5, expected a fraction between 0 and 1, or s3://bucket/key"),
         ("run", "../x", "run: got '../x', expected 1..64 of a-z, 0-9 and -"),
         ("run", "x" * 65, f"run: got {'x' * 65!r}, expected 1..64 of a-z, 0-9 and -"),
-        ("dataset", 3, "dataset: got 3, expected s3://bucket/key or a key"),
+        ("dataset", 3, f"dataset: got 3, expected {ADDRESSES}"),
+        ("dataset", [], f"dataset: got [], expected {ADDRESSES}"),
+        ("dataset", ["a", 3], f"dataset: got ['a', 3], expected {ADDRESSES}"),
+        ("test", ["a", ""], f"test: got ['a', ''], expected {ADDRESSES}"),
+        ("test", 0, "test: got 0, expected a fraction between 0 and 1, or s3://bucket/key"),
+        ("label", ["a"], "label: got ['a'], expected a column, by a name of 1..500 characters"),
+        ("inputs", {"a": "b"}, "inputs: got {'a': 'b'}, expected a column, or a list of at most 10000 columns"),
+        ("inputs", ["a", "a"], "inputs: got ['a', 'a'], expected columns, each once, by names of 1..500 characters"),
+        ("class_weight", "even", "class_weight: got 'even', expected balanced, or an object of {class: number}"),
+        ("class_weight", {"a": -1}, "class_weight: got {'a': -1}, expected numbers of 0 or more"),
+        ("missing", "mode", "missing: got 'mode', expected drop or zero or mean"),
+        (
+            "image_size",
+            [9],
+            "image_size: got [9], expected height and width, [1..4096, 1..4096], or one number for both",
+        ),
+        ("image_size", [9, 0], "image_size: got [9, 0], expected 1..4096"),
+        ("image_size", "9", "image_size: got '9', expected 1..4096"),
     ],
 )
 def test_what_does_not_fit_is_named_with_what_was_expected(name, value, sentence):
@@ -95,7 +121,7 @@ def test_an_unknown_parameter_is_named_without_its_value():
         ),
         (
             {**LEAST, "weighting": "accuracy"},
-            "validation: got nothing, expected a fraction or an .npz, as weighting is accuracy",
+            "validation: got nothing, expected a fraction or a dataset, as weighting is accuracy",
         ),
     ],
 )

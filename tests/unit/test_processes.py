@@ -1,6 +1,5 @@
 """scripts/processes.py: when a process is over."""
 
-import os
 import sys
 
 import processes
@@ -16,7 +15,7 @@ ctypes.CDLL(None).pthread_exit(None)  # the first thread ends, and the process w
 def test_a_process_whose_first_thread_has_ended_still_runs_and_is_waited_for(tmp_path):
     process = processes.start([sys.executable, "-c", LEADERLESS], {}, tmp_path / "log")
     state = processes.PROC / str(process.pid) / "stat"
-    assert processes._wait(lambda: state.read_text().rsplit(") ")[1][0] == "Z", 10)  # noqa: SLF001
+    assert processes._wait(lambda: state.read_text().rsplit(") ")[1][0] == "Z", 10)
     assert process.alive()
-    assert processes._wait(lambda: not process.alive(), 10)  # noqa: SLF001
-    assert not os.path.exists(state)
+    assert processes._wait(lambda: not process.alive(), 10)
+    assert not state.exists()

@@ -23,10 +23,12 @@ class Array:
 
 @dataclass(frozen=True)
 class Pair:
-    """Inputs and labels of one set, equally long."""
+    """Inputs and labels of one set, and what each example weighs and belongs to, where it does; all equally long."""
 
     x: Array
     y: Array
+    weight: Array | None = None
+    group: Array | None = None
 
 
 def stored_dtype(dtype: str) -> np.dtype[Any]:

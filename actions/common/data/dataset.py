@@ -1,131 +1,156 @@
-"""A dataset: an .npz in the object store, read by ranges, row by row; used by planner and splitter."""
+"""A dataset: one object of the store or several of one format, recognised by what they hold; used by planner, splitter.
+
+Readers are imported when they are needed: most datasets are arrays.
+"""
 
 import io
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from types import ModuleType
+from typing import Any, BinaryIO, Protocol, cast
 
 from numpy.typing import NDArray
 
 from common.data import formats
 from common.data.archive import UNREADABLE, Bounded, cause, open_zip
+from common.data.array_files import ArrayFiles, Member, members_of
 from common.data.arrays import Array, Pair
-from common.data.npy import misfit, read_header, read_rows, unfit
-from common.errors import DatasetError, shown
+from common.data.columns import Asked, Columns
+from common.data.remote import BUFFER_BYTES, RemoteFile
+from common.data.row_files import RowFiles
+from common.data.rows import Open, RowFile
+from common.errors import DatasetError, placed
 from common.storage.objects import Location, Objects
 
-BUFFER_BYTES = 4 << 20  # one range read: large enough that the store's latency hides
-PAIRS = (("x_train", "y_train"), ("x", "y"))
-TEST = ("x_test", "y_test")
+ZIP_MEMBER, ZIP_NAME = b"PK\x03\x04", 30  # how a zip's first member begins, and where its name does
 
 
-class RemoteFile(io.RawIOBase):
-    """An object of the store as a seekable file."""
+class Dataset(Protocol):
+    """What planner and splitter ask of a dataset, whatever its format."""
 
-    def __init__(self, objects: Objects, at: Location) -> None:
-        self.objects, self.at = objects, at
-        self.size, self.etag = objects.head(at)
-        self.position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
-        self.position = max(0, base + offset)
-        return self.position
-
-    def readinto(self, buffer: Any) -> int:
-        end = min(self.position + len(buffer), self.size)
-        body = self.objects.read(self.at, self.position, end)
-        buffer[: len(body)] = body
-        self.position += len(body)
-        return len(body)
-
-
-class Dataset:
-    """An .npz file in the store; `name`, the parameter that gave it, begins what is said of it."""
-
-    def __init__(self, objects: Objects, at: Location, name: str = "dataset") -> None:
-        self.at, self.name = at, name
-        self.file = RemoteFile(objects, at)
-        self.size, self.etag = self.file.size, self.file.etag
-        try:
-            self.zip = open_zip(Bounded(self.file, BUFFER_BYTES))
-        except UNREADABLE as error:
-            advice = formats.of_dataset(objects.read(at, 0, formats.HEAD_BYTES), at.key)
-            raise self.wrong(
-                advice or f"got no readable .npz ({cause(error)}), expected a file of numpy.savez"
-            ) from None
-        self.members = {name.removesuffix(".npy") for name in self.zip.namelist() if name.endswith(".npy")}
-
-    def wrong(self, what: str) -> DatasetError:
-        """Return an error that names the dataset."""
-        return DatasetError(f"{self.name}: {self.at}: {what}")
+    kind: str  # what a sentence calls its parts: arrays or columns
+    columns: Columns
 
     def training(self) -> Pair:
-        """Return the training set: x_train and y_train, or x and y."""
-        return self.pair(*self._first(PAIRS, "x_train and y_train, or x and y"))
+        """Return the headers of the training set."""
 
     def held_out(self) -> Pair:
-        """Return a validation file's set: x and y, or x_test and y_test."""
-        return self.pair(*self._first((("x", "y"), TEST), "x and y, or x_test and y_test"))
+        """Return the headers of the one set that a held-out file has."""
 
     def test(self) -> Pair | None:
-        """Return the file's own test set, if it has one; DatasetError for one half of it."""
-        held = self.members & set(TEST)
-        if len(held) == 1:
-            lacking = next(iter(set(TEST) - held))
-            raise self.wrong(f"got {held.pop()} without {lacking}, expected both or neither")
-        return self.pair(*TEST) if held else None
+        """Return the headers of the dataset's own test set, if it has one."""
 
     def unused(self) -> list[str]:
-        """Return the names of arrays that no training uses."""
-        used = {*self._first(PAIRS, ""), *TEST}
-        return sorted(self.members - used)
-
-    def _first(self, pairs: tuple[tuple[str, str], ...], expected: str) -> tuple[str, str]:
-        for pair in pairs:
-            if self.members.issuperset(pair):
-                return pair
-        advice = formats.of_members(self.zip.namelist(), self.at.key)
-        raise self.wrong(f"got {named(self.members)}, expected {expected}{advice}")
-
-    def pair(self, x: str, y: str) -> Pair:
-        """Return the headers of inputs and labels; DatasetError unless they are equally many."""
-        pair = Pair(self.header(x), self.header(y))
-        if pair.x.shape[0] != pair.y.shape[0]:
-            lengths = f"{pair.x.shape[0]} examples and {y} {pair.y.shape[0]}"
-            raise self.wrong(f"{x} got {lengths}, expected as many labels as examples")
-        return pair
-
-    def header(self, name: str) -> Array:
-        """Return an array's header; DatasetError for what cannot be trained on."""
-        try:
-            with self.zip.open(f"{name}.npy") as file:
-                shape, _, dtype = read_header(file)
-                held = self.zip.getinfo(f"{name}.npy").file_size - file.tell()
-        except UNREADABLE as error:
-            raise self.wrong(f"{name} got no readable array ({cause(error)}), expected numpy's format") from None
-        array = Array(name, shape, dtype.str)
-        if wrong := unfit(array, dtype) or misfit(array, held):
-            raise self.wrong(f"{name} got {wrong}")
-        return array
+        """Return the names of what no training uses."""
 
     def chunks(self, array: Array) -> Iterator[NDArray[Any]]:
-        """Yield an array's rows in order, CHUNK_BYTES at a time; DatasetError when the file is damaged."""
-        try:
-            with self.zip.open(f"{array.name}.npy") as file:
-                yield from read_rows(file, array)
-                file.read(1)  # reaches the end, where zipfile compares the checksum
-        except UNREADABLE as error:
-            raise self.wrong(f"{array.name} is damaged ({cause(error)}), expected a whole .npz") from None
+        """Yield an array's rows in order."""
 
 
-def named(members: Collection[str]) -> str:
-    """Return the names of arrays as a message may hold them."""
-    names = [shown(name).strip("'") for name in sorted(members)[:8]]
-    more = f" and {len(members) - 8} more" if len(members) > 8 else ""
-    return f"the arrays {', '.join(names) or 'none'}{more}"
+@dataclass(frozen=True)
+class Part:
+    """One object of a dataset: where it lies, what tells it from another of its name, what it begins with."""
+
+    at: Location
+    size: int
+    etag: str
+    head: bytes  # unpacked
+    open: Open  # unpacked, if it is packed
+    packed: bool
+
+
+def part_of(objects: Objects, at: Location) -> Part:
+    """Look at one object of a dataset."""
+    size, etag = objects.head(at)
+    head, opened = objects.read(at, 0, min(size, formats.HEAD_BYTES)), partial(opened_at, objects, at)
+    packing = formats.packing(head)
+    if packing is None:
+        return Part(at, size, etag, head, opened, packed=False)
+    from common.data import unpacked
+
+    inside = unpacked.unpacking(opened, packing)
+    with inside() as file:
+        return Part(at, size, etag, file.read(formats.HEAD_BYTES), inside, packed=True)
+
+
+def opened_at(objects: Objects, at: Location) -> BinaryIO:
+    """Open an object for reading by ranges."""
+    return io.BufferedReader(RemoteFile(objects, at), BUFFER_BYTES)
+
+
+def open_dataset(parts: Sequence[Part], name: str, asked: Asked, like: Columns | None = None, rows: int = 0) -> Dataset:
+    """Open a dataset; `name`, the parameter that gave it, begins what is said of it.
+
+    `like`: the columns of another set, or of the plan, which also knows how many rows there are.
+    """
+    place = f"{name}: {parts[0].at}"
+    if arrays := arrays_in(parts, place):
+        return ArrayFiles(arrays, place, asked, like)
+    return RowFiles(row_files(parts, place, (like or asked).image_size), place, asked, like, rows)
+
+
+def arrays_in(parts: Sequence[Part], place: str) -> dict[str, list[Member]]:
+    """Return the arrays that the parts hold, by name; none where they hold something else."""
+    found: dict[str, list[Member]] = {}
+    for part in parts:
+        if part.head.startswith(formats.NPY):
+            stem = PurePosixPath(part.at.key).name.partition(".")[0]
+            held = {stem: Member(place, part.open, None if part.packed else part.size)}
+        elif is_npz(part.head):
+            held = zipped_arrays(part, place)
+        else:
+            return {}
+        for name, member in held.items():
+            found.setdefault(name, []).append(member)
+    return found
+
+
+def is_npz(head: bytes) -> bool:
+    """Return whether a zip begins with an array, or with nothing."""
+    name = head[ZIP_NAME : ZIP_NAME + int.from_bytes(head[ZIP_NAME - 4 : ZIP_NAME - 2], "little")]
+    return head.startswith(formats.ZIP) and (name.endswith(b".npy") or not head.startswith(ZIP_MEMBER))
+
+
+def zipped_arrays(part: Part, place: str) -> dict[str, Member]:
+    """Return the arrays of an `.npz`; DatasetError for one that cannot be read."""
+    if part.packed:
+        raise DatasetError(f"{place}: got an .npz inside of another packing, expected the .npz itself")
+    try:
+        archive = open_zip(Bounded(cast(io.BufferedReader, part.open()).detach(), BUFFER_BYTES))
+    except UNREADABLE as error:
+        raise DatasetError(f"{place}: got no readable .npz ({cause(error)}), expected a file of numpy.savez") from None
+    return members_of(archive, place)
+
+
+def row_files(parts: Sequence[Part], place: str, size: tuple[int, int] | None) -> list[RowFile]:
+    """Open tables or images, all of one format; DatasetError for what no reader knows."""
+    readers: list[ModuleType] = []
+    files: list[RowFile] = []
+    for number, part in enumerate(parts, 1):
+        with placed(place if len(parts) == 1 else f"{place}: part {number} ({part.at.key})"):
+            readers.append(reader_of(part))
+            if readers[-1] is not readers[0]:
+                raise DatasetError("got another format than part 1, expected the same")
+    for number, (part, reader) in enumerate(zip(parts, readers, strict=True), 1):
+        with placed(place if len(parts) == 1 else f"{place}: part {number} ({part.at.key})"):
+            files.append(reader.open_file(part.open, size) if reader.IMAGES else reader.open_file(part.open))
+    return files
+
+
+def reader_of(part: Part) -> ModuleType:
+    """Return the module that reads a part; DatasetError for a format that none reads."""
+    from common.data.images import folders, webdataset
+    from common.data.images.members import is_tar
+    from common.data.tables import delimited, ipc, json_lines, parquet
+
+    tables: tuple[ModuleType, ...] = (parquet, ipc, json_lines, delimited)
+    if is_tar(part.head) and webdataset.is_own(part.open):
+        return webdataset
+    if folders.is_own(part.head):
+        return folders
+    for module in tables:
+        if module.is_own(part.head):
+            return module
+    raise DatasetError(formats.of_dataset(part.head, part.at.key) or f"got an unknown format, {formats.EXPECTED}")

@@ -1,4 +1,4 @@
-"""What a user may hold in place of an .npz or a `.keras` file, and the lines of Python that make one of it.
+"""What a user may hold in place of a dataset or a `.keras` file, and the lines of Python that make one of it.
 
 Used by the planner. Each answer ends in lines that run as they stand; tests run them.
 """
@@ -9,9 +9,19 @@ from pathlib import PurePosixPath
 
 HEAD_BYTES = 1 << 12  # of a file: enough to know it by
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-ZIP, HDF5, NPY, PARQUET = b"PK", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY", b"PAR1"
+ZIP, HDF5, NPY = b"PK", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY"
+PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+IMAGE_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
+RECORD_HEAD = 12  # bytes of TFRecord's length and checksum before the record
 SAVED = "model.compile('adam', 'mse'); model.save('m.keras')"  # by the user's own optimizer and loss
-EXPECTED_NPZ, EXPECTED_KERAS = "expected an .npz of x and y", "expected a compiled .keras file"
+EXPECTED = "expected .npz, .npy, CSV, JSON lines, Parquet, Arrow or images"
+EXPECTED_KERAS = "expected a compiled .keras file"
+
+
+def packing(head: bytes) -> str | None:
+    """Return how a file that begins so is packed, None where it is not."""
+    return next((name for magic, name in PACKED.items() if head.startswith(magic)), None)
 
 
 def file_name(key: str) -> str:
@@ -20,88 +30,61 @@ def file_name(key: str) -> str:
 
 
 def of_dataset(head: bytes, key: str) -> str | None:
-    """Return what a dataset that is no zip seems to be, and what to do; None where its first bytes do not tell."""
+    """Return what a dataset that no reader knows seems to be, and what to do; None where there is no telling."""
     name = file_name(key)
-    if head.startswith(NPY):
-        lines = f"import numpy; numpy.savez('d.npz', x=numpy.load('{name}'), y=numpy.load('labels.npy'))"
-        return f"got one array, {EXPECTED_NPZ}: {lines}"
-    if head.startswith(PARQUET):
-        lines = (
-            f"import numpy, pandas; t = pandas.read_parquet('{name}'); "
-            "numpy.savez('d.npz', x=t.iloc[:, :-1].to_numpy(), y=t.iloc[:, -1].to_numpy())"
-        )
-        return f"got a Parquet file, {EXPECTED_NPZ}: {lines}"
+    if not head:
+        return f"got an empty object, {EXPECTED}"
     if head.startswith(HDF5):
         lines = f"import h5py, numpy; f = h5py.File('{name}'); numpy.savez('d.npz', x=f['x'], y=f['y'])"
-        return f"got an HDF5 file, {EXPECTED_NPZ}: {lines}"
-    return of_table(head, name)
-
-
-def of_table(head: bytes, name: str) -> str | None:
-    """Return what to do with a table of text, None for what is none; its last column is taken for the label."""
-    text = head.decode(errors="replace")  # of which the last character may be cut
-    rows = text.splitlines()
-    whole = len(rows) > 2 or len(head) < HEAD_BYTES  # the second row, too
-    split = None if b"\0" in head or "\ufffd" in text[:-1] else separator(rows[:2], whole)
-    if split is None:
-        return None
-    skip = 0 if is_number(rows[0].split(split)[0]) else 1
-    label = "t[:, -1].astype('float32')"
-    if not is_number(rows[1].split(split)[-1]):
-        label = "numpy.unique(t[:, -1], return_inverse=True)[1]"
-    lines = (
-        f"import numpy; t = numpy.loadtxt('{name}', str, delimiter={split!r}, skiprows={skip}); "
-        f"numpy.savez('d.npz', x=t[:, :-1].astype('float32'), y={label})"
-    )
-    return f"got a table of text, {EXPECTED_NPZ}: {lines}"
-
-
-def separator(rows: list[str], whole: bool) -> str | None:
-    """Return what stands between the cells of two rows, equally often in both where the second is whole."""
-    for mark in ",;\t":
-        counts = [row.count(mark) for row in rows]
-        if len(counts) == 2 and counts[0] and (counts[0] == counts[1] or not whole):
-            return mark
+        return f"got an HDF5 file, {EXPECTED}: {lines}"
+    if is_records(head):
+        return f"got a TFRecord file, {EXPECTED}: {record_lines(name)}"
+    if head.startswith(PICKLE):
+        read = f"pickle.loads(pathlib.Path('{name}').read_bytes())"
+        lines = f"import numpy, pathlib, pickle; x, y = {read}; numpy.savez('d.npz', x=x, y=y)"
+        return f"got a pickle, which is never loaded here, {EXPECTED}: {lines}"
+    if any(head.startswith(magic) for magic in IMAGE_MAGIC):
+        return f"got one image, expected a zip of a folder of images a class: {image_lines('folder')}"
+    if head.lstrip().startswith((b"{", b"[")):
+        lines = f"import pandas; pandas.read_json('{name}').to_json('d.jsonl', orient='records', lines=True)"
+        return f"got JSON that is not an object a line, {EXPECTED}: {lines}"
     return None
 
 
-def is_number(cell: str) -> bool:
-    """Return whether a table's cell is a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def is_records(head: bytes) -> bool:
+    """Return whether a file begins as TFRecord does: a length, its checksum, and a record of tf.train.Example."""
+    return len(head) > RECORD_HEAD and 0 < int.from_bytes(head[:8], "little") < 1 << 32 and head[RECORD_HEAD] == 0x0A
 
 
-def of_members(members: Iterable[str], key: str) -> str:
-    """Return what to do with a zip of other things than the arrays expected; empty where there is no telling."""
-    names = sorted(members)
-    if any(name.lower().endswith(IMAGES) for name in names):
-        return f": {image_lines('folder')}"
-    arrays = [name.removesuffix(".npy") for name in names if re.fullmatch(r"[\w.-]{1,30}\.npy", name, re.ASCII)]
-    if len(arrays) < 2:
-        return ""
-    lines = f"import numpy; f = numpy.load('{file_name(key)}')"
-    return f": {lines}; numpy.savez('d.npz', x=f['{arrays[0]}'], y=f['{arrays[1]}'])"
-
-
-def image_lines(folder: str) -> str:
-    """Return lines that make an .npz of a folder with a folder of images a class."""
+def record_lines(name: str) -> str:
+    """Return lines that make an .npz of a TFRecord file of examples with `x` and `y` of numbers."""
     return (
-        "import keras, numpy; "
-        f"s = keras.utils.image_dataset_from_directory('{folder}', image_size=(64, 64), batch_size=None); "
-        "x, y = zip(*s.as_numpy_iterator()); numpy.savez('d.npz', x=numpy.stack(x).astype('uint8'), y=numpy.array(y))"
+        f"import numpy, tensorflow as tf; r = [tf.train.Example.FromString(e.numpy()).features.feature "
+        f"for e in tf.data.TFRecordDataset('{name}')]; f = lambda k: numpy.array([list(e[k].float_list.value "
+        "or e[k].int64_list.value) for e in r]); numpy.savez('d.npz', x=f('x'), y=f('y'))"
     )
 
 
+def of_zip(members: Iterable[str], key: str) -> str:
+    """Return what to do with a zip of neither arrays nor images."""
+    names = list(members)
+    if "[Content_Types].xml" in names:
+        lines = f"import pandas; pandas.read_excel('{file_name(key)}').to_csv('d.csv', index=False)"
+        return f"got an Excel file, {EXPECTED}: {lines}"
+    return f"got a zip of neither arrays nor images, {EXPECTED}"
+
+
+def image_lines(folder: str) -> str:
+    """Return lines that make a zip of a folder with a folder of images a class."""
+    return f"import shutil; shutil.make_archive('d', 'zip', '{folder}')"
+
+
 def of_folder(parameter: str, keys: list[str]) -> str:
-    """Return what to do with a folder, `keys` some of what lies in it, given as `dataset` or `model`."""
+    """Return what to do with a folder, `keys` some of what lies in it, given as a file of `dataset` or `model`."""
     if parameter == "model":
         saved = any(key.endswith("saved_model.pb") for key in keys)
         return saved_model() if saved else f"got a folder, {EXPECTED_KERAS}: model.save('m.keras')"
-    images = any(key.lower().endswith(IMAGES) for key in keys)
-    return f"got a folder, {EXPECTED_NPZ}" + (f": {image_lines('folder')}" if images else "")
+    return "got a folder, expected one object, or the folder's name with / at its end for all objects in it"
 
 
 def saved_model() -> str:

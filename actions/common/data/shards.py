@@ -3,7 +3,7 @@
 Used by the planner (sizes) and the splitter. Never contiguous: files are often sorted by label.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def is_one_hot(labels: NDArray[np.generic]) -> bool:
     return bool(np.all((labels == 0) | (labels == 1)) and np.all(np.count_nonzero(labels, axis=1) == 1))
 
 
-def validation_count(examples: int, fraction: float) -> int:
+def held_count(examples: int, fraction: float) -> int:
     """Return how many examples a fraction holds out: at least 1, and at least 1 is left."""
     return min(max(1, int(examples * fraction)), examples - 1)
 
@@ -75,23 +75,40 @@ def shard_counts(examples: int, workers: int) -> list[int]:
     return [examples // workers + (shard < examples % workers) for shard in range(workers)]
 
 
-def assign(groups: Groups | None, examples: int, workers: int, seed: int, fraction: float | None) -> NDArray[np.int8]:
-    """Return each example's shard `(examples,)`, -1 for those that validate; every class is spread evenly.
+def assign(
+    groups: Groups | None,
+    examples: int,
+    workers: int,
+    seed: int,
+    held: Sequence[int] = (),
+    fixed: NDArray[np.int8] | None = None,
+) -> NDArray[np.int8]:
+    """Return each example's shard `(examples,)`, -1 for the first held-out set, -2 for the next; classes are spread.
 
-    They are dealt in shuffled order, class after class where there are classes; one of every `examples / held`
-    validates. Seven bytes an example are held: its place in the order, its class, its shard.
+    `held`: examples of each held-out set; or `fixed`: those that have a set already, 0 for the others. They are dealt
+    in shuffled order, class after class where there are classes; a set takes one of every `left / held` that the sets
+    before it left. Seven bytes an example are held: its place in the order, its class, its shard.
     """
-    shard = np.empty(examples, np.int8)
-    order, held = shuffled(examples, seed), 0 if fraction is None else validation_count(examples, fraction)
-    for dealt, place in dealing(groups, order):
-        chosen = (place + 1) * held // examples > place * held // examples
-        shard[dealt] = np.where(chosen, -1, (place - place * held // examples) % workers)
+    shard, order = np.empty(examples, np.int8), shuffled(examples, seed)
+    sizes = None if groups is None else class_sizes(groups)
+    if fixed is not None:
+        shard, order = fixed.copy(), order[fixed[order] == 0]
+        sizes = None if groups is None else class_sizes(groups[fixed == 0])
+    for dealt, place in dealing(groups, order, sizes):
+        owner, left = np.zeros(len(dealt), np.int8), len(order)
+        for number, count in enumerate(held, 1):
+            chosen = (owner == 0) & ((place + 1) * count // left > place * count // left)
+            owner[chosen] = -number
+            place, left = place - place * count // left, left - count
+        shard[dealt] = np.where(owner < 0, owner, place % workers)
     return shard
 
 
-def dealing(groups: Groups | None, order: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+def dealing(
+    groups: Groups | None, order: NDArray[np.int32], sizes: NDArray[np.int64] | None
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
     """Yield examples and their places in the dealing, block by block: a stable sort by class, counted."""
-    after = None if groups is None else np.cumsum(class_sizes(groups)) - class_sizes(groups)  # a class's next place
+    after = None if sizes is None else np.cumsum(sizes) - sizes  # a class's next place
     for first in range(0, len(order), BLOCK):
         dealt = order[first : first + BLOCK]
         if groups is None or after is None:
@@ -99,7 +116,7 @@ def dealing(groups: Groups | None, order: NDArray[np.int32]) -> Iterator[tuple[N
             continue
         classes = groups[dealt]
         by_class = np.argsort(classes, kind="stable")
-        sizes = np.bincount(classes, minlength=len(after))
-        within = np.arange(len(dealt)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        yield dealt[by_class], np.repeat(after, sizes) + within
-        after += sizes
+        counts = np.bincount(classes, minlength=len(after))
+        within = np.arange(len(dealt)) - np.repeat(np.cumsum(counts) - counts, counts)
+        yield dealt[by_class], np.repeat(after, counts) + within
+        after += counts

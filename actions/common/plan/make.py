@@ -7,49 +7,75 @@ from typing import Any
 
 from common.data import shards
 from common.data.arrays import Pair
-from common.data.dataset import Dataset, named
+from common.data.columns import Asked, Columns, named
+from common.data.dataset import Dataset, open_dataset
 from common.errors import DatasetError, ModelError, ParameterError
-from common.plan import keras_file, params
-from common.plan.plan import SCHEDULE, VERSION, Model, Plan, Source
-from common.plan.request import asked, open_dataset
+from common.plan import held, keras_file, params
+from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Plan
+from common.plan.request import asked, open_parts
 from common.plan.schedule import Schedule, evaluation_shares
 from common.storage.file import sha256
 from common.storage.objects import Objects
 
-HELD_OUT = 0.2  # of the training set, where there is no test set and nothing is said of validation
 AT_TOP = ("workers", "rounds", "seed", "learning_rate", "outer_momentum", "optimizer_state", "weighting")
 
 
 def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Plan:
     """Return a new run's plan; every check that headers allow is made here."""
     params.require(given)
-    dataset = open_dataset(objects, "dataset", given["dataset"])
-    train, test = dataset.training(), dataset.test()
-    held = given.get("validation", None if test else HELD_OUT)
-    file = open_dataset(objects, "validation", held) if isinstance(held, str) else None
-    evaluated = [pair for pair in (test, file and file.held_out()) if pair]
-    examples = train.x.shape[0] - held_out(train, held)
-    full = {**params.complete(given, examples), "validation": held}
-    keras = checked(keras_file.read(model, given["model"]), full, train, evaluated)
-    counted = numbers(full, examples)
-    warned = [*warnings(dataset, given, test), *fewer_steps(full, counted, keras.rates)]
+    parts = open_parts(objects, "dataset", given["dataset"])
+    dataset = open_dataset(parts, "dataset", columns_asked(given))
+    train = dataset.training()
+    held_out = held.sets(objects, given, dataset, train, given.get("seed", 0))
+    left = train.x.shape[0] - sum(one.examples for one in held_out if one.pair is None)
+    full = params.complete(given, left)
+    keras = checked(keras_file.read(model, given["model"]), full, train, [one.pair for one in held_out if one.pair])
+    check_classes(keras, dataset.columns)
+    counted = numbers(full, left)
     return Plan(
         version=VERSION,
         run=name,
         given=asked(given),
         parameters=full,
-        dataset=source(dataset),
+        dataset=tuple(held.source(part) for part in parts),
+        columns=dataset.columns,
         train=train,
-        test=test,
-        validation=source(file) if file else None,
+        held=tuple(held_out),
+        weighted=bool(train.weight or full["class_weight"]),
         model=Model(sha256(model), keras.classes, keras.loss),
         **counted,
-        **evaluation(full, train, evaluated[0] if evaluated else None, keras.means),
-        evaluate_on="test" if test else "validation",
+        held_out=held_out[0].examples,
+        shares=evaluation_shares(full["workers"], held_out[0].examples) if keras.means else 1,
+        evaluate_on=held_out[0].name,
         created=time.time(),
         token=secrets.token_hex(16),
-        warnings=warned,
+        warnings=[*warnings(dataset, given, held_out), *fewer_steps(full, counted, keras.rates)],
     )
+
+
+def columns_asked(given: dict[str, Any]) -> Asked:
+    """Return what the caller said of columns."""
+    size, inputs = given.get("image_size"), given.get("inputs")
+    return Asked(
+        inputs=inputs and tuple(inputs),
+        label=given.get("label"),
+        weight=given.get("sample_weight"),
+        group=given.get("group"),
+        missing=given.get("missing"),
+        image_size=size and (size[0], size[1]),
+    )
+
+
+def check_classes(keras: keras_file.KerasFile, columns: Columns) -> None:
+    """Refuse classes that are named by text where the model takes numbers, or gives fewer."""
+    if columns.classes is None:
+        return
+    if keras.loss in keras_file.ERRORS:
+        raise DatasetError(f"label: column {columns.label} holds text, expected numbers for loss {keras.loss}")
+    most = 2 if keras.classes == 1 else keras.classes
+    if most is not None and len(columns.classes) > most:
+        got = f"column {columns.label} holds {named(columns.classes, 'classes')}"
+        raise ModelError(f"model: it gives {most} classes, expected {len(columns.classes)}, as {got}")
 
 
 def checked(
@@ -74,30 +100,18 @@ def fewer_steps(full: dict[str, Any], counted: dict[str, Any], rates: str | None
     return [f"{rates} goes by a lane's own steps, {lane} of batch {steps.batch}, where one worker makes {alone}"]
 
 
-def held_out(train: Pair, validation: float | str | None) -> int:
-    """Return how many training examples a fraction holds out; DatasetError where none would be left."""
-    if not isinstance(validation, float):
-        return 0
-    if train.x.shape[0] < 2:
-        raise DatasetError("dataset: got one training example, expected two, as a fraction of them is held out")
-    return shards.validation_count(train.x.shape[0], validation)
-
-
-def warnings(dataset: Dataset, given: dict[str, Any], test: Pair | None) -> list[str]:
+def warnings(dataset: Dataset, given: dict[str, Any], held_out: list[HeldOut]) -> list[str]:
     """Return what a user should know of the dataset: what it lacks, and what nothing uses."""
     found = []
-    if not test and "validation" in given:
+    if held_out[0].name == "validation":
         found.append("the dataset has no test set: the metrics are those of the validation set")
-    if not test and "validation" not in given:
-        found.append(f"the dataset has no test set: {HELD_OUT:.0%} of it is held out, and the metrics are of that part")
+    if held_out[0].pair is None and "test" not in given and held_out[0].name == "test":
+        found.append(
+            f"the dataset has no test set: {held.FRACTION:.0%} of it is held out, and the metrics are of that part"
+        )
     if unused := dataset.unused():
-        found.append(f"nothing uses {named(unused)} of the dataset")
+        found.append(f"nothing uses {named(unused, dataset.kind)} of the dataset")
     return found
-
-
-def source(dataset: Dataset) -> Source:
-    """Return what tells a dataset from another under the same name."""
-    return Source(dataset.at.bucket, dataset.at.key, dataset.etag, dataset.size)
 
 
 def check_pair(keras: keras_file.KerasFile, train: Pair, pair: Pair) -> None:
@@ -118,12 +132,3 @@ def numbers(full: dict[str, Any], examples: int) -> dict[str, Any]:
         "batch": full["local_batch_size"],
         "counts": shards.shard_counts(examples, full["workers"]),
     }
-
-
-def evaluation(full: dict[str, Any], train: Pair, file: Pair | None, means: bool) -> dict[str, Any]:
-    """Return on how many examples the model is evaluated, and in how many shares; without a file, on a fraction.
-
-    Where some metric is no mean over examples, one lane evaluates them all.
-    """
-    examples = file.x.shape[0] if file else shards.validation_count(train.x.shape[0], full["validation"])
-    return {"held_out": examples, "shares": evaluation_shares(full["workers"], examples) if means else 1}

@@ -8,6 +8,8 @@ from typing import Any
 from common.errors import ParameterError, shown
 from common.storage.run import check_name
 
+PARTS = 1000  # objects of a dataset, each a line of the plan
+COLUMNS, NAME, PIXELS = 10_000, 500, 4096
 PLENTY = 1 << 40  # examples, where nobody has counted them
 WORKERS = 4  # by default, where there are examples for them
 LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
@@ -69,6 +71,49 @@ def one_of(*words: str) -> Callable[[object], str]:
     return read
 
 
+def addresses(value: object) -> str | list[str]:
+    """Read the address of an object, of a folder of objects (ending in /), or a list of objects."""
+    if isinstance(value, list) and 0 < len(value) <= PARTS and all(isinstance(one, str) and one for one in value):
+        return list(value)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"s3://bucket/key, a folder s3://bucket/folder/, or a list of at most {PARTS} objects")
+    return value
+
+
+def names(value: object) -> list[str]:
+    """Read a column's name, or a list of them."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not 0 < len(listed) <= COLUMNS:
+        raise ValueError(f"a column, or a list of at most {COLUMNS} columns")
+    if not all(isinstance(one, str) and 0 < len(one) <= NAME for one in listed) or len(set(listed)) < len(listed):
+        raise ValueError(f"columns, each once, by names of 1..{NAME} characters")
+    return list(listed)
+
+
+def name(value: object) -> str:
+    """Read a column's name."""
+    if not isinstance(value, str) or not 0 < len(value) <= NAME:
+        raise ValueError(f"a column, by a name of 1..{NAME} characters")
+    return value
+
+
+def class_weight(value: object) -> str | dict[str, float]:
+    """Read what classes weigh, by the name or number of each."""
+    if value == "balanced":
+        return "balanced"
+    if not isinstance(value, dict) or not value or not all(isinstance(one, str) for one in value):
+        raise ValueError("balanced, or an object of {class: number}")
+    return {one: number("numbers of 0 or more", lambda x: x >= 0)(weight) for one, weight in value.items()}
+
+
+def size(value: object) -> list[int]:
+    """Read height and width of images."""
+    both = value if isinstance(value, list) else [value, value]
+    if len(both) != 2:
+        raise ValueError(f"height and width, [1..{PIXELS}, 1..{PIXELS}], or one number for both")
+    return [whole(1, PIXELS)(one) for one in both]
+
+
 def text(value: object) -> str:
     """Read an object's address."""
     if not isinstance(value, str) or not value:
@@ -82,10 +127,10 @@ def run_name(value: object) -> str:
     return check_name(str(value) if is_number else value)
 
 
-def held_out(value: object) -> float | str:
-    """Read a fraction of the training set, or an object's address."""
-    if isinstance(value, str) and value:
-        return value
+def held_out(value: object) -> float | str | list[str]:
+    """Read a fraction of the training set, or addresses."""
+    if isinstance(value, str | list) and value:
+        return addresses(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise ValueError("a fraction between 0 and 1, or s3://bucket/key")
     return float(value)
@@ -103,7 +148,7 @@ class Parameter:
 
 
 PARAMETERS = (
-    Parameter("dataset", "string", text, None, "the .npz to train on, s3://bucket/key; required"),
+    Parameter("dataset", "string", addresses, None, "what to train on: s3://bucket/key, a folder, or a list; required"),
     Parameter("model", "string", text, None, "the compiled .keras model to start from, s3://bucket/key; required"),
     Parameter("config", "string", text, None, "a JSON object in the store that holds any of these parameters"),
     Parameter("run", "string", run_name, None, "the run's name, 1..64 of a-z, 0-9 and -; default: dataset and time"),
@@ -132,8 +177,24 @@ PARAMETERS = (
         "what a lane weighs in the average",
     ),
     Parameter("seed", "integer", whole(0, 2**31 - 1), 0, "of the split, the shuffles and dropout, 0..2147483647"),
+    Parameter("label", "string", name, None, "the column or array of labels; default: the one named so"),
+    Parameter("sample_weight", "string", name, None, "the column or array of what each example weighs in the loss"),
     Parameter(
-        "validation", "string", held_out, None, "a fraction of the training set, or an .npz; default: the test set"
+        "class_weight",
+        "json",
+        class_weight,
+        None,
+        "what the examples of each class weigh: {class: number}, or balanced",
+    ),
+    Parameter("group", "string", name, None, "the column or array whose rows of one value stay on one side of a split"),
+    Parameter("inputs", "array", names, None, "the columns or the array of inputs; default: all others"),
+    Parameter("missing", "string", one_of("drop", "zero", "mean"), None, "where a value is missing; default: refuse"),
+    Parameter("image_size", "array", size, None, "height and width that images get; default: they have one size"),
+    Parameter(
+        "test", "string", held_out, None, "a fraction of the training set, or a dataset; default: its own, or 0.1"
+    ),
+    Parameter(
+        "validation", "string", held_out, None, "a fraction of the training set, or a dataset; default: the test set"
     ),
 )
 
@@ -149,7 +210,7 @@ def read(given: dict[str, object]) -> dict[str, Any]:
 
 def absent(parameter: Parameter, value: object) -> bool:
     """Return whether null says that nothing is given: a number too large becomes null on its way, a text never."""
-    return value is None and parameter.read in (text, run_name)
+    return value is None and parameter.read in (text, addresses, run_name)
 
 
 def read_one(parameter: Parameter, value: object) -> Any:
@@ -225,4 +286,4 @@ def check_together(full: dict[str, Any]) -> None:
         of = f"epochs ({trained})" if trained == full["epochs"] else f"the passes that parity trains ({trained})"
         raise ParameterError(f"rounds: got {rounds}, expected a multiple or a divisor of {of}")
     if full["weighting"] == "accuracy" and full["validation"] is None:
-        raise ParameterError("validation: got nothing, expected a fraction or an .npz, as weighting is accuracy")
+        raise ParameterError("validation: got nothing, expected a fraction or a dataset, as weighting is accuracy")

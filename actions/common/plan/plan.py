@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from common.data.arrays import Array, Pair
+from common.data.columns import Columns
 from common.errors import RunError
 from common.plan.schedule import Schedule
 from common.storage import keys
 from common.storage.run import Run
 
-VERSION = 5
+VERSION = 6
 SCHEDULE = ("workers", "epochs", "rounds", "batch", "seed", "counts")  # what it follows from
 
 
@@ -22,6 +23,17 @@ class Source:
     key: str
     etag: str
     size: int
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A set that no lane trains on: `test` or `validation`."""
+
+    name: str
+    examples: int
+    sources: tuple[Source, ...] | None  # the objects of its own; None: it is part of the dataset
+    pair: Pair | None  # its arrays; None: it is dealt out of the training set
+    fraction: float | None = None  # of the training set, where it is dealt out of it
 
 
 @dataclass(frozen=True)
@@ -41,10 +53,11 @@ class Plan:
     run: str
     given: dict[str, Any]  # what the caller asked for
     parameters: dict[str, Any]  # that, and the defaults
-    dataset: Source
+    dataset: tuple[Source, ...]
+    columns: Columns
     train: Pair
-    test: Pair | None
-    validation: Source | None
+    held: tuple[HeldOut, ...]
+    weighted: bool  # whether examples weigh differently in the loss
     model: Model
     workers: int
     epochs: int  # trained: more than asked with parity
@@ -69,6 +82,11 @@ class Plan:
         return max(self.shares, min(2, self.workers))
 
     @property
+    def arrays(self) -> tuple[str, ...]:
+        """The names of a shard's arrays: inputs, labels and, where examples have some, their weights."""
+        return ("x", "y", "weight") if self.weighted else ("x", "y")
+
+    @property
     def keeps_start(self) -> bool:
         """Whether later rounds need what the first one started from, which lane 0 then saves."""
         return self.rounds > 1 and (bool(self.outer_momentum) or self.optimizer_state == "reset")
@@ -88,22 +106,52 @@ class Plan:
     @classmethod
     def of(cls, held: dict[str, Any]) -> Self:
         """Return the plan of a document."""
-        parts = {name: held[name] and make(**held[name]) for name, make in PARTS.items()}
+        parts = {name: make(held[name]) for name, make in PARTS.items()}
         return cls(**{name: held[name] for name in NAMES} | parts)
 
 
-def pair(x: dict[str, Any], y: dict[str, Any]) -> Pair:
-    """Return a set's arrays, of which a document has shapes as lists."""
-    return Pair(*(Array(array["name"], tuple(array["shape"]), array["dtype"]) for array in (x, y)))
+def sources(held: list[dict[str, Any]]) -> tuple[Source, ...]:
+    """Return the objects of a set, of a document's list."""
+    return tuple(Source(**source) for source in held)
+
+
+def columns(held: dict[str, Any]) -> Columns:
+    """Return the columns of a document, in which tuples have become lists."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in held.items()}
+    return Columns(**values)
+
+
+def held_out(held: list[dict[str, Any]]) -> tuple[HeldOut, ...]:
+    """Return the held-out sets of a document."""
+    return tuple(
+        HeldOut(
+            name=one["name"],
+            examples=one["examples"],
+            sources=one["sources"] and sources(one["sources"]),
+            pair=one["pair"] and pair(one["pair"]),
+            fraction=one["fraction"],
+        )
+        for one in held
+    )
+
+
+def pair(held: dict[str, Any]) -> Pair:
+    """Return a set's arrays, of a document."""
+    return Pair(**{name: one and array(one) for name, one in held.items()})
+
+
+def array(held: dict[str, Any]) -> Array:
+    """Return an array's header, of a document, in which the shape has become a list."""
+    return Array(held["name"], tuple(held["shape"]), held["dtype"])
 
 
 NAMES = tuple(field.name for field in fields(Plan))
-PARTS: dict[str, Callable[..., Any]] = {
-    "dataset": Source,
-    "validation": Source,
-    "model": Model,
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "dataset": sources,
+    "columns": columns,
     "train": pair,
-    "test": pair,
+    "held": held_out,
+    "model": lambda held: Model(**held),
 }
 
 

@@ -1,13 +1,13 @@
 """What a caller asks for: parameters, given directly or by a config object, and what they name; used by the planner."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.data import formats
 from common.data.archive import cause
-from common.data.dataset import Dataset
-from common.errors import AbsentError, DlError, ParameterError, StoreError
+from common.data.dataset import Part, part_of
+from common.errors import AbsentError, DlError, ParameterError, StoreError, placed
 from common.plan import params
 from common.storage.objects import Location, Objects
 
@@ -48,13 +48,31 @@ def address(objects: Objects, name: str, text: str) -> Location:
         raise ParameterError(f"{name}: {error}") from None
 
 
-def open_dataset(objects: Objects, name: str, text: str) -> Dataset:
-    """Return the dataset that a parameter names."""
-    at = address(objects, name, text)
+def open_parts(objects: Objects, name: str, given: str | list[str]) -> list[Part]:
+    """Return the objects of the dataset that a parameter names: one, those of a folder, or a list of them."""
+    listed = in_folder(objects, name, given) if isinstance(given, str) and given.endswith("/") else None
+    places = listed or [address(objects, name, text) for text in ([given] if isinstance(given, str) else given)]
+    parts = []
+    for at in places:
+        try:
+            with placed(f"{name}: {at}"):
+                parts.append(part_of(objects, at))
+        except StoreError as error:
+            raise lacking(objects, name, at, error) from None
+    return parts
+
+
+def in_folder(objects: Objects, name: str, text: str) -> list[Location]:
+    """Return the objects of a folder in the order of their names, without empty and hidden ones."""
+    folder = address(objects, name, text)
     try:
-        return Dataset(objects, at, name)
+        held = objects.sizes(folder.key, folder.bucket)
     except StoreError as error:
-        raise lacking(objects, name, at, error) from None
+        raise about(name, error) from None
+    keys = sorted(key for key, size in held.items() if size and not PurePosixPath(key).name.startswith((".", "_")))
+    if not 0 < len(keys) <= params.PARTS:
+        raise ParameterError(f"{name}: {folder}: got {len(keys)} objects, expected 1..{params.PARTS} in a folder")
+    return [address(objects, name, f"s3://{folder.bucket}/{key}") for key in keys]
 
 
 def about(name: str, error: DlError) -> DlError:

@@ -76,17 +76,19 @@ def check_same(plan: Plan, given: dict[str, Any]) -> None:
 
 def check_unchanged(objects: Objects, plan: Plan) -> None:
     """Refuse to resume a run whose dataset has been replaced; one that is gone may still be in the shards."""
-    at = Location(plan.dataset.bucket, plan.dataset.key)
-    try:
-        _, etag = objects.head(at)
-    except StoreError:
-        return
-    if etag != plan.dataset.etag:
-        raise RunError(f"run {plan.run} exists with another {at} (etag {plan.dataset.etag}), got etag {etag}")
+    for source in plan.dataset:
+        at = Location(source.bucket, source.key)
+        try:
+            _, etag = objects.head(at)
+        except StoreError:
+            return
+        if etag != source.etag:
+            raise RunError(f"run {plan.run} exists with another {at} (etag {source.etag}), got etag {etag}")
 
 
-def default_name(dataset: str, invocation: dict[str, Any]) -> str:
+def default_name(dataset: str | list[str], invocation: dict[str, Any]) -> str:
     """Return a new run's name: dataset, time, and the invocation's id, so that two starts never meet."""
-    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem.lower())[:32].strip("-")
+    name = Path(dataset if isinstance(dataset, str) else dataset[0]).stem.lower()
+    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:32].strip("-")
     began = time.strftime("%Y%m%d-%H%M%S", time.gmtime(invocation["time"]))
     return f"{stem or 'run'}-{began}-{invocation['id'][:6].lower() or 'x'}"

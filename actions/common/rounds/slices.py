@@ -34,6 +34,7 @@ def value(run: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[s
         "micro": piece.micro,
         "schedule": plan.schedule_numbers(),
         "shard": f"{run.name}/{shard}",
+        "arrays": plan.arrays,
         "get": readable(run, plan, piece, shard),
         "next": following(run, plan, steps, piece),
         "put": put,
@@ -51,15 +52,14 @@ def following(run: Run, plan: Plan, steps: Schedule, piece: Slice) -> dict[str, 
     shard = steps.shard(after, piece.lane)
     if shard == steps.shard(piece.round, piece.lane):
         return None
-    return {"shard": f"{run.name}/{shard}", **urls(run, {name: keys.shard_key(shard, name) for name in ("x", "y")})}
+    return {"shard": f"{run.name}/{shard}", **urls(run, {name: keys.shard_key(shard, name) for name in plan.arrays})}
 
 
 def readable(run: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:
     """Return the URLs a slice reads from."""
     wanted: dict[str, str | None] = {
         "model": keys.INITIAL,
-        "x": keys.shard_key(shard, "x"),
-        "y": keys.shard_key(shard, "y"),
+        **{name: keys.shard_key(shard, name) for name in plan.arrays},
         "state": state_before(piece),
     }
     if plan.weighting == "accuracy":

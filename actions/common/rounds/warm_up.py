@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from common.data.arrays import stored_dtype
+from common.data.arrays import Array, stored_dtype
 from common.errors import InspectionError
 from common.plan.plan import Plan
 from common.rounds import inspection
@@ -53,7 +53,7 @@ def begin(run: Run, plan: Plan, limits: Limits, now: float) -> list[dict[str, An
 
 def value(run: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
     """Return one trainer's parameters: which model to load, and of what shape and type a batch is."""
-    arrays = {"x": plan.train.x, "y": plan.train.y}
+    arrays = {"x": plan.train.x, "y": plan.train.y, "weight": Array("weight", (0,), "<f4")}
     return {
         "kind": "warm-up",
         "run": run.name,
@@ -63,7 +63,7 @@ def value(run: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
         "model_sha256": plan.model.sha256,
         "batch": {
             name: {"shape": [plan.batch, *array.shape[1:]], "dtype": stored_dtype(array.dtype).str}
-            for name, array in arrays.items()
+            for name, array in ((name, arrays[name]) for name in plan.arrays)
         },
         "get": {"model": run.objects.presign_get(run.at(keys.INITIAL))},
         "put": run.objects.presign_put(run.at(keys.warm_key(lane))),

@@ -181,13 +181,13 @@ class Objects:
         """Delete an object; deleting what is not there is fine."""
         self._call("delete_object", at)
 
-    def sizes(self, prefix: str) -> dict[str, int]:
-        """Return {key: size} of all keys of the default bucket below a prefix."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+    def sizes(self, prefix: str, bucket: str | None = None) -> dict[str, int]:
+        """Return {key: size} of all keys of a bucket, by default the deployment's, below a prefix."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket or self.bucket, Prefix=prefix)
         try:
             return {item["Key"]: int(item["Size"]) for page in pages for item in page.get("Contents", [])}
         except (ClientError, BotoCoreError) as error:
-            raise failed(Location(self.bucket, prefix), error) from error
+            raise failed(Location(bucket or self.bucket, prefix), error) from error
 
     def folders(self, prefix: str) -> list[str]:
         """Return the folders directly below a prefix of the default bucket."""

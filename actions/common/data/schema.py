@@ -1,0 +1,90 @@
+"""The columns of a dataset of rows: the same in all its parts, and those of them that are inputs and label."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from common.data.columns import LABELS, Asked, Columns, named
+from common.data.rows import TEXT, Column
+from common.errors import DatasetError, shown
+
+NUMBERS = {*"iuf"}  # kinds of NumPy's dtypes
+
+
+def together(parts: Sequence[Sequence[Column]]) -> dict[str, Column]:
+    """Return the columns of all parts by name, in the order of the first; DatasetError where parts differ."""
+    merged = {column.name: column for column in parts[0]}
+    for number, columns in enumerate(parts[1:], 2):
+        held = {column.name: column for column in columns}
+        if held.keys() != merged.keys():
+            expected = named(merged, "columns").removeprefix("the columns ")
+            raise DatasetError(f"part {number} has {named(held, 'columns')}, expected {expected} as in part 1")
+        merged = {name: both(column, held[name], number) for name, column in merged.items()}
+    return merged
+
+
+def both(one: Column, other: Column, number: int) -> Column:
+    """Return a column that holds what it holds in two parts, the second of this number."""
+    if one == other:
+        return one
+    if not one.unusable and not other.unusable and one.shape == other.shape:
+        if one.dtype == other.dtype == TEXT:
+            return replace(one, no_number=one.no_number or other.no_number)
+        if TEXT not in (one.dtype, other.dtype) and {np.dtype(part.dtype).kind for part in (one, other)} <= NUMBERS:
+            return replace(one, dtype=np.result_type(one.dtype, other.dtype).str)
+    held, expected = described(other), described(one)
+    raise DatasetError(f"part {number}: column {one.name} holds {held}, expected {expected} as in part 1")
+
+
+def described(column: Column) -> str:
+    """Return what a column holds, in words."""
+    kind = "text" if column.dtype == TEXT else f"numbers ({column.dtype})"
+    return column.unusable or (f"{kind} of shape {column.shape}" if column.shape else kind)
+
+
+def chosen(held: Mapping[str, Column], asked: Asked) -> Columns:
+    """Return which columns are inputs and label; DatasetError where the caller has to say."""
+    label = asked.label or default_label(held)
+    inputs = asked.inputs or tuple(name for name in held if name not in (label, asked.weight, asked.group))
+    if not inputs:
+        raise DatasetError(f"got the column {label} alone, expected columns of inputs beside it")
+    for name in {label, asked.weight} & {*inputs} or {label} & {asked.weight}:
+        raise DatasetError(f"column {name} is asked for twice, expected label, sample_weight and inputs apart")
+    return Columns(inputs, label, asked.weight, asked.group, missing=asked.missing, image_size=asked.image_size)
+
+
+def default_label(held: Mapping[str, Column]) -> str:
+    """Return the one column whose name says that it is the label."""
+    found = [name for name in LABELS if name in held]
+    if len(found) != 1:
+        raise DatasetError(f"got {named(held, 'columns')}, expected the name of one as label")
+    return found[0]
+
+
+def usable(held: Mapping[str, Column], name: str) -> Column:
+    """Return a column by name; DatasetError where there is none such, or no model takes what it holds."""
+    if name not in held:
+        raise DatasetError(f"got {named(held, 'columns')}, expected {shown(name)[1:-1]} as asked for")
+    if held[name].unusable:
+        raise DatasetError(f"column {name} holds {held[name].unusable}, expected numbers: leave it out by inputs")
+    return held[name]
+
+
+def check_weight(column: Column) -> None:
+    """Refuse what is no weight of an example."""
+    if column.dtype == TEXT or column.shape:
+        raise DatasetError(
+            f"column {column.name} holds {described(column)}, expected a number, the weight of an example"
+        )
+
+
+def check_inputs(inputs: Sequence[Column]) -> None:
+    """Refuse inputs that do not stand side by side in one array of numbers."""
+    for column in inputs:
+        if column.dtype == TEXT:
+            held = f"text ({column.no_number})" if column.no_number else "text"
+            raise DatasetError(f"column {column.name} holds {held}, expected numbers: leave it out by inputs")
+        if column.shape and len(inputs) > 1:
+            held = f"arrays of shape {column.shape}"
+            raise DatasetError(f"column {column.name} holds {held}, expected single numbers, or it alone as inputs")

@@ -1,0 +1,1 @@
+"""Tables as files of rows: CSV, JSON lines, Parquet and Arrow."""
