@@ -2,19 +2,22 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO, cast
 
 import pyarrow
 
-from common.data.archive import cause
 from common.data.rows import Cells, Open, RowFile
-from common.data.tables.arrow_columns import cells, columns_of, names_of
+from common.data.tables.arrow_cells import read_cells
+from common.data.tables.arrow_columns import columns_of, names_of
+from common.data.tables.arrow_reading import Source, reading
 from common.errors import DatasetError
 
 IMAGES = False
 FILE, STREAM = b"ARROW1", b"\xff\xff\xff\xff"
 BATCH_FILE_BYTES = 48 << 20  # of a record batch as the file holds it; it is read as a whole
-BROKEN = (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
+SMALLER = "write it with chunksize= (pyarrow: max_chunksize=)"
+reads = partial(reading, "Arrow", SMALLER)
 
 
 def is_own(head: bytes) -> bool:
@@ -25,6 +28,22 @@ def is_own(head: bytes) -> bool:
 def open_file(opened: Open) -> "Ipc":
     """Open an Arrow file or stream."""
     return Ipc(opened)
+
+
+class Rationed(Source):
+    """A file of which no more is read than a record batch may have, until the next one has its ration."""
+
+    left = BATCH_FILE_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as a file does; DatasetError beyond the ration."""
+        if size is None or not 0 <= size <= self.left:
+            most = f"record batches of at most {BATCH_FILE_BYTES >> 20} MB"
+            self.failure = DatasetError(f"got a larger one, expected {most}: {SMALLER}")
+            raise self.failure
+        body = super().read(size)
+        self.left -= len(body)
+        return body
 
 
 class Ipc:
@@ -38,51 +57,35 @@ class Ipc:
             self._is_file = file.read(len(FILE)) == FILE
             if self._is_file and not file.seekable():
                 raise DatasetError("got an Arrow file inside of another packing, expected the file itself")
-        with opened() as file:
-            self._schema = self._checked_schema(file)
-        names = names_of(self._schema)
+        with self._rationed() as file, reads(file):
+            self._schema = self._reader(file, None).schema
+            names = names_of(self._schema)
         self.rows = sum(len(batch[0]) for batch in self._read(names[:1]))
         if not self.rows:
             raise DatasetError("got no row, expected at least one")
-        self.columns = columns_of(self._schema, names, self._read)
+        with reads():
+            self.columns = columns_of(self._schema, names, self._read)
 
     def batches(self, names: Sequence[str]) -> Iterator[list[Cells]]:
         """Yield the cells of some columns."""
-        held, row = {column.name: column for column in self.columns}, 1
-        for batch in self._read(list(names)):
-            yield [cells(array, held[name], row) for name, array in zip(names, batch, strict=True)]
-            row += len(batch[0])
+        held = {column.name: column for column in self.columns}
+        yield from read_cells(self._read(names), [held[name] for name in names], reads)
 
-    def _checked_schema(self, file: Any) -> Any:
-        """Return the schema; DatasetError for a file with record batches that memory does not hold."""
-        try:
-            reader = self._reader(file, None)
-            if self._is_file:
-                size = file.seek(0, io.SEEK_END) // max(1, reader.num_record_batches)
-                if size > BATCH_FILE_BYTES:
-                    got = f"record batches of {size >> 20} MB"
-                    most = f"at most {BATCH_FILE_BYTES >> 20}: write it with chunksize="
-                    raise DatasetError(f"got {got}, expected {most}")
-            return reader.schema
-        except BROKEN as error:
-            raise damaged(error) from None
+    def _rationed(self) -> Rationed:
+        return Rationed(cast(io.RawIOBase, self._open()))
 
-    def _reader(self, file: Any, fields: list[int] | None) -> Any:
-        if self._is_file:
-            file.seek(0)
+    def _reader(self, file: BinaryIO, fields: list[int] | None) -> Any:
         options = pyarrow.ipc.IpcReadOptions(use_threads=False, included_fields=fields)
         opener = pyarrow.ipc.open_file if self._is_file else pyarrow.ipc.open_stream
         return opener(pyarrow.PythonFile(file, "r"), options=options)
 
-    def _read(self, names: list[str]) -> Iterator[list[Any]]:
+    def _read(self, names: Sequence[str]) -> Iterator[list[Any]]:
         fields = sorted(self._schema.get_field_index(name) for name in names)
-        try:
-            with self._open() as file:
-                for batch in self._record_batches(self._reader(file, fields)):
-                    batch.validate(full=True)
-                    yield [batch.column(name) for name in names]
-        except BROKEN as error:
-            raise damaged(error) from None
+        with self._rationed() as file:
+            with reads(file):
+                reader = self._reader(file, fields)
+                batches = self._record_batches(reader)
+            yield from iter(partial(following, batches, names, file), None)  # which keeps none while it reads the next
 
     def _record_batches(self, reader: Any) -> Iterator[Any]:
         if self._is_file:
@@ -91,6 +94,10 @@ class Ipc:
             yield from reader
 
 
-def damaged(error: Exception) -> DatasetError:
-    """Return what to say of a file that pyarrow does not read."""
-    return DatasetError(f"got a damaged Arrow file ({cause(error)}), expected a whole one")
+def following(batches: Iterator[Any], names: Sequence[str], file: Rationed) -> list[Any] | None:
+    """Return columns of the next record batch, checked; None after the last."""
+    file.left = BATCH_FILE_BYTES
+    with reads(file):
+        if (batch := next(batches, None)) is not None:
+            batch.validate(full=True)
+        return batch and [batch.column(name) for name in names]

@@ -1,28 +1,29 @@
-"""Parquet as a file of rows, read column by column in batches that fit memory; used by datasets."""
+"""Parquet as a file of rows, its columns read side by side, page by page; used by datasets."""
 
-import math
+import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO, cast
 
-import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from common.data.archive import cause
-from common.data.rows import BATCH_BYTES, Cells, Open, RowFile
-from common.data.tables.arrow_columns import cells, columns_of, names_of
+from common.data.rows import Cells, Open, RowFile
+from common.data.tables.arrow_cells import read_cells
+from common.data.tables.arrow_columns import columns_of, names_of
+from common.data.tables.arrow_reading import Source, reading
+from common.data.tables.parquet_footer import ENCRYPTED, MAGIC, SMALLER, check_footer, sizes_of
 from common.errors import DatasetError
 
 IMAGES = False
-MAGIC = b"PAR1"
-BUFFER_BYTES = 1 << 16  # of each column's pages
-PAGES_BYTES = 64 << 20  # of a column in a row group
-BROKEN = (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
+BUFFERS_BYTES = 16 << 20  # read ahead, of all columns
+BUFFER_BYTES, BLOCK_BYTES = 1 << 20, 1 << 12  # of one column, at most and at least
+reads = partial(reading, "Parquet", SMALLER)
 
 
 def is_own(head: bytes) -> bool:
     """Return whether a file begins as Parquet does."""
-    return head.startswith(MAGIC)
+    return head.startswith((MAGIC, ENCRYPTED))
 
 
 def open_file(opened: Open) -> "Parquet":
@@ -36,47 +37,54 @@ class Parquet:
     test: RowFile | None = None
 
     def __init__(self, opened: Open) -> None:
-        file = opened()
-        if not file.seekable():
-            raise DatasetError("got Parquet inside of another packing, expected the file itself: it packs its columns")
-        try:
-            self._file = parquet.ParquetFile(pyarrow.PythonFile(file, "r"), buffer_size=BUFFER_BYTES)
-            self._schema, self.rows = self._file.schema_arrow, self._file.metadata.num_rows
-            self._width = self._row_bytes()
-        except BROKEN as error:
-            raise DatasetError(f"got damaged Parquet ({cause(error)}), expected a whole file") from None
-        names = names_of(self._schema)
-        if not self.rows:
+        self._open = opened
+        with by_blocks(opened()) as file:
+            if not file.seekable():
+                got = "Parquet inside of another packing"
+                raise DatasetError(f"got {got}, expected the file itself: it packs its columns")
+            with reads(file):
+                check_footer(file)
+                held = parquet_file(file, None, BLOCK_BYTES)
+                self._metadata, schema = held.metadata, held.schema_arrow
+                self._sizes, self.rows, names = sizes_of(held), held.metadata.num_rows, names_of(schema)
+        if self.rows < 1:
             raise DatasetError("got no row, expected at least one")
-        self.columns = columns_of(self._schema, names, self._read)
+        with reads():
+            self.columns = columns_of(schema, names, self._read)
 
     def batches(self, names: Sequence[str]) -> Iterator[list[Cells]]:
         """Yield the cells of some columns."""
-        held, row = {column.name: column for column in self.columns}, 1
-        width = sum(math.prod(held[name].shape) * np.dtype(held[name].dtype).itemsize for name in names)
-        for batch in self._read(list(names), width):
-            yield [cells(array, held[name], row) for name, array in zip(names, batch, strict=True)]
-            row += len(batch[0])
+        held = {column.name: column for column in self.columns}
+        yield from read_cells(self._read(names), [held[name] for name in names], reads)
 
-    def _row_bytes(self) -> int:
-        """Return the bytes of a row; DatasetError for a row group with more of a column than memory holds."""
-        metadata: Any = self._file.metadata
-        total = 0
-        for group in range(metadata.num_row_groups):
-            for place in range(metadata.num_columns):
-                size = metadata.row_group(group).column(place).total_uncompressed_size
-                if size > PAGES_BYTES:
-                    got = f"{size >> 20} MB of a column in a row group"
-                    most = f"at most {PAGES_BYTES >> 20}: write it with row_group_size="
-                    raise DatasetError(f"got {got}, expected {most}")
-                total += size
-        return int(max(1, total // max(1, self.rows)))
-
-    def _read(self, names: list[str], width: int = 0) -> Iterator[list[Any]]:
-        count = max(1, min(1 << 16, BATCH_BYTES // max(width, self._width)))
-        try:
-            for batch in self._file.iter_batches(count, columns=names, use_threads=False):
-                batch.validate(full=True)
+    def _read(self, names: Sequence[str]) -> Iterator[list[Any]]:
+        leaves, row = self._sizes.leaves(names), 0
+        count, share = self._sizes.batch_rows(leaves), BUFFERS_BYTES // len(leaves)
+        with by_blocks(self._open()) as file:
+            with reads(file):
+                held = parquet_file(file, self._metadata, min(BUFFER_BYTES, max(BLOCK_BYTES, share)))
+            batches = held.iter_batches(count, columns=[*names], use_threads=False)
+            while (batch := following(batches, file)) is not None:
+                row += len(batch)
                 yield [batch.column(name) for name in names]
-        except BROKEN as error:
-            raise DatasetError(f"got damaged Parquet ({cause(error)}), expected a whole file") from None
+        if row != self.rows:
+            raise DatasetError(f"got damaged Parquet ({row} of {self.rows} rows), expected a whole file")
+
+
+def parquet_file(file: BinaryIO, metadata: Any, buffer: int) -> Any:
+    """Open a file to read its pages one by one, each column's with `buffer` bytes ahead."""
+    source = pyarrow.PythonFile(file, "r")
+    return parquet.ParquetFile(source, metadata=metadata, buffer_size=buffer, pre_buffer=False)
+
+
+def by_blocks(file: BinaryIO) -> Source:
+    """Return a file that reads little beyond what is asked for: the next read is of another column, far away."""
+    return Source(file.detach() if isinstance(file, io.BufferedReader) else cast(io.RawIOBase, file), BLOCK_BYTES)
+
+
+def following(batches: Iterator[Any], file: Source) -> Any:
+    """Return the next batch of rows, checked; None after the last."""
+    with reads(file):
+        if (batch := next(batches, None)) is not None:
+            batch.validate(full=True)
+        return batch
