@@ -33,7 +33,10 @@ class ParameterError(DlError):
 
 
 class DatasetError(DlError):
-    """The dataset cannot be trained on."""
+    """The dataset cannot be trained on; one line, whatever its columns and members are called."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split())))
 
 
 class ModelError(DlError):

@@ -82,6 +82,7 @@ REFUSED = {
     "three classes of two": (csv(table(y=LETTERS[Y % 3])), {"model": "binary"}, "model: it gives 2 classes, expected 3, as column label holds the classes alpha, bravo, delta"),
     "a class number too many": (csv(table(y=Y + 1)), {}, "label: got labels 1..4, expected 0..3 as the model gives"),
     "text where numbers are learnt": (csv(table(y=LETTERS[Y])), {"model": "regression"}, "label: column label holds text, expected numbers for loss mean_squared_error"),
+    "a column of two lines": (csv(table().assign(**{"wi\nde\x07": "x"})), {}, AT + "column wi de\\x07 holds text, expected numbers: leave it out by inputs"),
     "one group": (csv(table().assign(g="a")), {"group": "g"}, "group: column g has 1 groups, expected one for each of 1 held-out sets and one to train on"),
     "a row without its group": (csv(table().assign(g=["a", None] * 30)), {"group": "g"}, AT + f"column g has no value in 30 rows, the first is row 2, {ONE}drop"),
     "one row": (csv(table()[:1]), {}, "dataset: got one training example, expected two, as a fraction of them is held out"),

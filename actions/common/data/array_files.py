@@ -14,7 +14,7 @@ from common.data.arrays import Array, Pair
 from common.data.classes import Classes
 from common.data.columns import LABELS, Asked, Columns, named
 from common.data.npy import misfit, read_header, read_rows, unfit
-from common.errors import DatasetError
+from common.errors import DatasetError, shown
 
 PAIRS = (("x_train", "y_train"), ("x", "y"))
 TEST = ("x_test", "y_test")
@@ -102,7 +102,7 @@ class ArrayFiles:
             raise DatasetError(f"inputs: got {len(asked.inputs or ())} arrays, expected one")
         for name in (*(asked.inputs or ()), asked.label, asked.weight, asked.group):
             if name is not None and name not in self.members:
-                self._wrong(f"got {named(self.members)}, expected {name} as asked for")
+                self._wrong(f"got {named(self.members)}, expected {shown(name)[1:-1]} as asked for")
         others = self.members.keys() - {asked.weight, asked.group, *TEST}
         x, y = self._named(asked.inputs[0] if asked.inputs else None, asked.label, others)
         return Columns((x,), y, asked.weight, asked.group)

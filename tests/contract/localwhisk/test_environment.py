@@ -9,9 +9,7 @@ CODE = """def main(a):
   with open('/proc/self/environ') as file:
     return dict(entry.split('=', 1) for entry in file.read().split('\\0') if entry)"""
 PLATFORMS = {"PATH", "HOME", "TMPDIR", "PWD", "OW_SOCKET", "__OW_API_HOST"}
-SMALL = {
-    "LANG": "C.UTF-8", "OW_PRELOAD": "numpy,boto3,safetensors.numpy", "ARROW_DEFAULT_MEMORY_POOL": "system",
-}  # fmt: skip
+SMALL = {"LANG": "C.UTF-8", "OW_PRELOAD": "numpy,boto3,safetensors.numpy"}
 LARGE = {
     "LANG": "C.UTF-8", "OW_PRELOAD": "tensorflow,keras,numpy,safetensors.numpy",
     "TF_ENABLE_ONEDNN_OPTS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1",
