@@ -218,6 +218,13 @@ class TestTrainer:
         )
         assert kept == fresh
 
+    def test_weights_are_taken_whatever_the_order_of_the_arrays(self, slices):
+        main, path, run = slices
+        weight = {"weight": {"shape": [16], "dtype": "<f4"}}
+        batch = weight | dict(reversed(self.value(run, path)["batch"].items()))
+        assert list(batch) == ["weight", "y", "x"]
+        assert main(self.value(run, path, batch=batch))["step_seconds"] > 0
+
     def test_a_second_one_finds_it_done(self, slices):
         main, path, run = slices
         main(self.value(run, path))

@@ -20,6 +20,7 @@ from common.training.lane import MARGIN_SECONDS
 from common.training.memory import PeakMemory, give_back, private_bytes
 from common.training.model import Learner
 
+ORDER = ("x", "y", "weight")  # of a batch, as Keras takes it
 KEPT_BYTES = 64 << 20  # what TensorFlow may keep of pools and caches: 15 MB after one small model, 28 after six
 
 
@@ -152,7 +153,8 @@ def steps_on_zeros(learner: Learner, batch: dict[str, Any]) -> list[float]:
 
     ModelError where no batch of these shapes can be taken; fewer seconds where it may be for the zeros.
     """
-    data = tuple(np.zeros(array["shape"], array["dtype"]) for array in batch.values())
+    arrays = [batch[name] for name in ORDER if name in batch]  # JSON on its way keeps no order
+    data = tuple(np.zeros(array["shape"], array["dtype"]) for array in arrays)
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         initial = Path(folder) / "initial.safetensors"  # on the disk: memory holds one state, not two
