@@ -15,6 +15,7 @@ from tests.cells import cells
 from common.data.rows import TEXT, Column
 from common.data.tables import parquet, parquet_footer
 from common.errors import DatasetError, StoreError
+from services import ROOT
 
 
 class Store(io.RawIOBase):
@@ -197,7 +198,8 @@ print(int(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].s
 """
 
 
-EXACT = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}  # whose memory is counted as it is taken
+# whose memory is counted as it is taken
+EXACT = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONPATH": str(ROOT / "actions")}
 
 
 def alone(body):
