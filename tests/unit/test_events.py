@@ -219,7 +219,8 @@ def test_a_store_that_comes_late_is_waited_for(chain):
     port = int(chain.bucket.endpoint.rpartition(":")[2])
     chain.s3 = services.start_s3(chain.folder / "s3", port, chain.bucket)
     etag = chain.put("datasets/late/train.json")
-    wait(lambda: chain.fired() == [("datasets/late/train.json", etag)], seconds=40)
+    # a pause may be 30 s, and what comes before the relay can be told is found at its next look, after 60 s
+    wait(lambda: chain.fired() == [("datasets/late/train.json", etag)], seconds=100)
 
 
 def test_an_upload_that_nobody_told_of_is_found_at_the_next_look(s3, host, tmp_path, monkeypatch):
