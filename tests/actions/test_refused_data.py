@@ -94,7 +94,8 @@ REFUSED = {
     "gzip cut off": (gzip.compress(csv(table()))[:-20], {}, AT + "got damaged gzip ("),
     "gzip of an npz": (gzip.compress(npz(x=X, y=Y)), {}, AT + "got an .npz inside of another packing, expected the .npz itself"),
     "gzip of Parquet": (gzip.compress(parquet(table())), {}, AT + "got Parquet inside of another packing, expected the file itself: it packs its columns"),
-    "an Excel file": (zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), {}, AT + "got an archive without an image, expected a folder of images a class"),
+    "an Excel file": (zipped({"xl/workbook.xml": b"", "[Content_Types].xml": b""}), {}, AT + "got an Excel file, expected .npz, .npy, CSV, JSON lines, Parquet, Arrow or images: import pandas; pandas.read_excel('d').to_csv('d.csv', index=False)"),
+    "a zip of text": (zipped({"a/0.txt": b"x"}), {}, AT + "got an archive without an image, expected a folder of images a class"),
     "a tar of text": (tarred({"a/0.txt": b"x"}), {}, AT + "got an archive without an image, expected a folder of images a class"),
     "text that is no table": (b"some words\nand more\n", {}, AT + "got an unknown format, expected .npz, .npy, CSV, JSON lines, Parquet, Arrow or images"),
 }  # fmt: skip

@@ -75,7 +75,7 @@ def test_an_array_of_json(tmp_path, indent):
 
 
 def test_an_excel_file():
-    told = formats.of_zip(["[Content_Types].xml", "xl/workbook.xml"], "b/t.xlsx")
+    told = formats.excel("b/t.xlsx")
     assert told.endswith("import pandas; pandas.read_excel('t.xlsx').to_csv('d.csv', index=False)")
 
 

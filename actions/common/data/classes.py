@@ -20,7 +20,7 @@ class Classes:
 
     def add(self, column: str, labels: NDArray[Any]) -> None:
         """Take in labels `(rows,)`; DatasetError for more than are classes."""
-        for name in texts(labels):
+        for name in set(as_text(labels).tolist()):
             if len(name) > NAME_CHARACTERS:
                 raise DatasetError(f"{column}: got a text of {len(name)} characters, expected the names of classes")
             self.known.setdefault(name, len(self.known))
@@ -38,11 +38,6 @@ class Classes:
         if unknown:
             raise DatasetError(f"{column}: got the label {shown(unknown[0])}, expected one of the training set's")
         return np.array([self.known[value] for value in values.tolist()], np.int64)[places]
-
-
-def texts(labels: NDArray[Any]) -> set[str]:
-    """Return the distinct labels as text."""
-    return set(as_text(labels).tolist())
 
 
 def as_text(labels: NDArray[Any]) -> NDArray[Any]:

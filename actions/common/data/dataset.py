@@ -126,15 +126,17 @@ def zipped_arrays(part: Part, place: str) -> dict[str, Member]:
 
 def row_files(parts: Sequence[Part], place: str, size: tuple[int, int] | None) -> list[RowFile]:
     """Open tables or images, all of one format; DatasetError for what no reader knows."""
+    several = [f"{place}: part {number} ({part.at.key})" for number, part in enumerate(parts, 1)]
+    places = several if len(parts) > 1 else [place]
     readers: list[ModuleType] = []
     files: list[RowFile] = []
-    for number, part in enumerate(parts, 1):
-        with placed(place if len(parts) == 1 else f"{place}: part {number} ({part.at.key})"):
+    for where, part in zip(places, parts, strict=True):
+        with placed(where):
             readers.append(reader_of(part))
             if readers[-1] is not readers[0]:
                 raise DatasetError("got another format than part 1, expected the same")
-    for number, (part, reader) in enumerate(zip(parts, readers, strict=True), 1):
-        with placed(place if len(parts) == 1 else f"{place}: part {number} ({part.at.key})"):
+    for where, part, reader in zip(places, parts, readers, strict=True):
+        with placed(where):
             files.append(reader.open_file(part.open, size) if reader.IMAGES else reader.open_file(part.open))
     return files
 
@@ -142,12 +144,14 @@ def row_files(parts: Sequence[Part], place: str, size: tuple[int, int] | None) -
 def reader_of(part: Part) -> ModuleType:
     """Return the module that reads a part; DatasetError for a format that none reads."""
     from common.data.images import folders, webdataset
-    from common.data.images.members import is_tar
+    from common.data.images.members import holds, is_tar, is_zip
     from common.data.tables import delimited, ipc, json_lines, parquet
 
     tables: tuple[ModuleType, ...] = (parquet, ipc, json_lines, delimited)
     if is_tar(part.head) and webdataset.is_own(part.open):
         return webdataset
+    if is_zip(part.head) and not part.packed and holds(part.open, formats.EXCEL_MEMBER):
+        raise DatasetError(formats.excel(part.at.key))
     if folders.is_own(part.head):
         return folders
     for module in tables:

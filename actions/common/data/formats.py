@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 HEAD_BYTES = 1 << 12  # of a file: enough to know it by
-IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+EXCEL_MEMBER = "[Content_Types].xml"  # that every Office file holds, wherever in it
 ZIP, HDF5, NPY = b"PK", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY"
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -65,13 +65,10 @@ def record_lines(name: str) -> str:
     )
 
 
-def of_zip(members: Iterable[str], key: str) -> str:
-    """Return what to do with a zip of neither arrays nor images."""
-    names = list(members)
-    if "[Content_Types].xml" in names:
-        lines = f"import pandas; pandas.read_excel('{file_name(key)}').to_csv('d.csv', index=False)"
-        return f"got an Excel file, {EXPECTED}: {lines}"
-    return f"got a zip of neither arrays nor images, {EXPECTED}"
+def excel(key: str) -> str:
+    """Return what to do with an Excel file."""
+    lines = f"import pandas; pandas.read_excel('{file_name(key)}').to_csv('d.csv', index=False)"
+    return f"got an Excel file, {EXPECTED}: {lines}"
 
 
 def image_lines(folder: str) -> str:

@@ -120,7 +120,7 @@ class RowFiles:
     def _batches(self, columns: Sequence[Column]) -> Iterator[list[Cells]]:
         names = [column.name for column in columns]
         for number, file in enumerate(self.files, 1):
-            with placed(f"part {number}") if len(self.files) > 1 else placed(None):
+            with placed(f"part {number}" if len(self.files) > 1 else None):
                 yield from file.batches(names)
 
     def _dtype(self) -> str:

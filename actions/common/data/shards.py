@@ -89,11 +89,11 @@ def assign(
     in shuffled order, class after class where there are classes; a set takes one of every `left / held` that the sets
     before it left. Seven bytes an example are held: its place in the order, its class, its shard.
     """
-    shard, order = np.empty(examples, np.int8), shuffled(examples, seed)
-    sizes = None if groups is None else class_sizes(groups)
+    shard, order, free = np.empty(examples, np.int8), shuffled(examples, seed), groups
     if fixed is not None:
         shard, order = fixed.copy(), order[fixed[order] == 0]
-        sizes = None if groups is None else class_sizes(groups[fixed == 0])
+        free = None if groups is None else groups[fixed == 0]
+    sizes = None if free is None else class_sizes(free)
     for dealt, place in dealing(groups, order, sizes):
         owner, left = np.zeros(len(dealt), np.int8), len(order)
         for number, count in enumerate(held, 1):

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from common.data import formats
 from common.data.archive import UNREADABLE, Bounded, cause, open_zip
 from common.data.rows import Open
 from common.errors import DatasetError, shown
 
-ZIP, TAR_MAGIC, TAR_PLACE = b"PK", b"ustar", 257
+TAR_MAGIC, TAR_PLACE = b"ustar", 257
 MEMBER_BYTES = 32 << 20
 CONTENTS_BYTES = 8 << 20  # of a zip's table of contents: 100,000 members
 JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
@@ -39,7 +40,7 @@ class Member:
 
 def is_zip(head: bytes) -> bool:
     """Return whether a file begins as a zip does."""
-    return head.startswith(ZIP)
+    return head.startswith(formats.ZIP)
 
 
 def is_tar(head: bytes) -> bool:
@@ -56,6 +57,11 @@ def members(opened: Open) -> Iterator[Member]:
             yield from zipped(file) if is_zip(start) else tarred(file)
     except BROKEN as error:
         raise damaged(error) from None
+
+
+def holds(opened: Open, name: str) -> bool:
+    """Return whether an archive has a file of this name at its top."""
+    return any(str(member.name) == name for member in members(opened))
 
 
 def zipped(file: Any) -> Iterator[Member]:
