@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import empty
 from common.data.arrays import Array, Pair
-from common.data.columns import Columns
+from common.data.columns import Columns, Input
 from common.plan.plan import VERSION, HeldOut, Model, Plan
 from common.storage import keys, state
 from services import Bucket
@@ -67,14 +67,14 @@ class Lanes:
 
     def plan(self, workers: int, momentum: float) -> Plan:
         """Return the run's plan."""
-        train = Pair(Array("x", (EXAMPLES * workers, self._rows), "<f4"), Array("y", (EXAMPLES * workers,), "<i8"))
+        train = Pair((Array("x", (EXAMPLES * workers, self._rows), "<f4"),), Array("y", (EXAMPLES * workers,), "<i8"))
         return Plan(
             version=VERSION,
             run=self.run,
             given={},
             parameters={},
             dataset=(),
-            columns=Columns(("x",), "y"),
+            columns=Columns((Input("x", ("x",)),), "y"),
             train=train,
             held=(HeldOut("test", EXAMPLES, None, train),),
             weighted=False,

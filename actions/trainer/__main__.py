@@ -13,7 +13,7 @@ from common.training.evaluate import evaluate
 from common.training.lane import MARGIN_SECONDS, Lane, check_weights
 from common.training.memory import PeakMemory
 from common.training.model import Data, Learner
-from common.training.warm import Arrays, Learners
+from common.training.warm import Arrays, Learners, as_data
 
 SHARDS, HELD_OUT, LEARNERS = Arrays(limit=2), Arrays(limit=1), Learners()
 ENDED = False  # whether the container ends after this answer: the proxy looks here
@@ -28,6 +28,8 @@ EXPECTED = (
     "get",
     "shard",
     "arrays",
+    "held_arrays",
+    "inputs",
     "next",
     "put",
     "keep_start",
@@ -70,7 +72,8 @@ def train(params: dict[str, Any]) -> dict[str, Any]:
             SHARDS.fetch_ahead(params["next"])
         lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
         started = time.time() - began
-        step = train_lane(params, lane, tuple(shard.values()), deadline, lambda: (time.time() - began, peak.bytes))
+        data = as_data(shard, params["inputs"])
+        step = train_lane(params, lane, data, deadline, lambda: (time.time() - began, peak.bytes))
     spent = {"seconds": time.time() - began, "start_seconds": started, "train_seconds": progress.seconds - before}
     return {**place, "step": step, **spent, "memory": peak.bytes, "warm": known}
 
@@ -99,10 +102,10 @@ def train_lane(params: dict[str, Any], lane: Lane, data: Data, deadline: float, 
     earlier, memory = progress.activation_seconds, progress.memory
 
     def save() -> None:
-        if progress.step == lane.total and "validation_x" in get:
-            urls_held = {"x": get["validation_x"], "y": get["validation_y"]}
-            held = HELD_OUT.open(f"{params['run']}/validation", urls_held)
-            progress.validation = learner.evaluate((held["x"], held["y"]), f"after round {progress.round}")
+        if progress.step == lane.total and "validation_y" in get:
+            urls_held = {name: get[f"validation_{name}"] for name in params["held_arrays"]}
+            held = as_data(HELD_OUT.open(f"{params['run']}/validation", urls_held), params["inputs"])
+            progress.validation = learner.evaluate(held, f"after round {progress.round}")
         tensors = learner.export_state()
         check_weights(tensors, progress)
         spent, peak = measure()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.data.columns import Columns, Input
 from common.plan import plan as plans
 from common.rounds.throttle import FOLDER
 from common.storage import keys
@@ -114,8 +115,9 @@ def plan_of(**fields):
     ones = dict.fromkeys(("workers", "epochs", "rounds", "held_out", "shares"), 1)
     numbers = {**ones, "batch": 32, "seed": 0, "counts": [1]}
     chosen = {"learning_rate": None, "outer_momentum": 0.0, "optimizer_state": "average", "weighting": "examples"}
-    others = {name: None for name in plans.NAMES if name not in {**numbers, **chosen}}
-    return plans.Plan(**{**others, **numbers, **chosen, **fields})
+    known = {**numbers, **chosen, "columns": Columns((Input("i", ("x",)),), "y")}
+    others = {name: None for name in plans.NAMES if name not in known}
+    return plans.Plan(**{**others, **known, **fields})
 
 
 @pytest.fixture
@@ -142,3 +144,35 @@ def given(s3, put, request, throttle):
         "epochs": 2,
         "batch_size": 16,
     }
+
+
+def saved(path, *inputs, units=4):
+    """Save a compiled network of some inputs; those of text are looked up."""
+    import keras
+    from keras import layers
+
+    looked = layers.StringLookup(vocabulary=["a", "two words"], output_mode="multi_hot")
+    parts = [layers.Flatten()(looked(one) if one.dtype == "string" else one) for one in inputs]
+    answer = layers.Dense(units)(layers.Concatenate()(parts) if len(parts) > 1 else parts[0])
+    model = keras.Model(list(inputs) if len(inputs) > 1 else inputs[0], answer)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.save(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def two(given, put, tmp_path):
+    """Give parameters of a run on a model of two inputs, left and right."""
+    import keras
+
+    body = saved(tmp_path / "m.keras", keras.Input((2,), name="left"), keras.Input((1,), name="right"))
+    return {**given, "model": put("inputs/two.keras", body)}
+
+
+@pytest.fixture
+def text(given, put, tmp_path):
+    """Give parameters of a run on a model of two texts an example and one of a number."""
+    import keras
+
+    said = keras.Input((2,), name="said", dtype="string")
+    return {**given, "model": put("inputs/text.keras", saved(tmp_path / "m.keras", said, keras.Input((1,), name="n")))}

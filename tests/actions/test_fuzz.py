@@ -115,7 +115,7 @@ def refusal_of(path, body):
     path.write_bytes(body)
     try:
         held = keras_files.read(path, "s3://b/m.keras").for_labels(())
-        held.check_inputs((8, 8))
+        held.check_inputs([(8, 8)])
         held.check_labels(())
     except DlError as error:
         text = sentence(error)

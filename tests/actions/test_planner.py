@@ -27,7 +27,7 @@ def test_the_plan_holds_every_number(action, given, s3):
         "classes": 5,
         "loss": "sparse_categorical_crossentropy",
     }
-    assert found["train"]["x"] == {"name": "x_train", "shape": [200, 8, 8], "dtype": "|u1"}
+    assert found["train"]["x"] == [{"name": "x_train", "shape": [200, 8, 8], "dtype": "|u1"}]
     assert (found["evaluate_on"], found["warnings"]) == ("test", [])
     held = s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{run}/initial.keras")["Body"].read()
     assert held == keras_file()

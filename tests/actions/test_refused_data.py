@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from common.errors import RunError
-from common.split import split as splits
+from common.split import dealing
 from tests.archives import encoded, tarred, zipped
 
 from .conftest import keras_file, npz
@@ -59,7 +59,7 @@ REFUSED = {
     "text among the inputs": (csv(table().assign(wide="x")), {}, AT + "column wide holds text, expected numbers: leave it out by inputs"),
     "a cell of text": (changed("wide", 5, "many"), {}, AT + "column wide holds text (row 6 'many'), expected numbers: leave it out by inputs"),
     "dates": (parquet(DAYS), {}, AT + "column long holds values of type timestamp[us], expected numbers: leave it out by inputs"),
-    "lists beside numbers": (tensor_parquet(a=X.tolist(), b=X[:, 0], label=Y), {}, AT + "column a holds arrays of shape (3,), expected single numbers, or it alone as inputs"),
+    "lists beside numbers": (tensor_parquet(a=X.tolist(), b=X[:, 0], label=Y), {}, AT + "column a holds arrays of shape (3,), expected single numbers, or it alone as an input"),
     "lists of several lengths": (tensor_parquet(a=[[1.0], [1.0, 2.0]], label=[0, 1]), {}, AT + "column a holds lists of (1,) (row 1) and (2,) (row 2), expected numbers: leave it out by inputs"),
     "infinity": (changed("wide", 5, "inf"), {}, AT + f"column wide: got inf {VALUE}"),
     "more than 32 bits": (changed("wide", 5, 1e39), {}, AT + f"column wide: got 1e+39 {VALUE}"),
@@ -155,13 +155,13 @@ def test_a_held_out_set_of_other_columns(action, given, put, parameter, body, se
 def test_a_dataset_that_is_replaced_while_it_is_split(action, given, put, monkeypatch):
     given |= {"model": put("r/m.keras", MODELS["table"]), "dataset": put("r/d", csv(table()))}
     run = action("planner")(given)["run"]
-    dealt = splits.deal_shards
+    dealt = dealing.deal_shards
 
     def replaced(*given):
         files = dealt(*given)
         put("r/d", csv(table()[:59]))
         return files
 
-    monkeypatch.setattr(splits, "deal_shards", replaced)
+    monkeypatch.setattr(dealing, "deal_shards", replaced)
     with pytest.raises(RunError, match="expected .* as planned"):
         action("splitter")({"s3": given["s3"], "run": run})

@@ -7,7 +7,9 @@ import pytest
 
 from common.errors import ModelError
 from common.plan import keras_file
+from common.plan.keras_inputs import ModelInput
 
+SPARSE = "sparse_categorical_crossentropy"
 SEQUENTIAL = {
     "module": "keras",
     "class_name": "Sequential",
@@ -44,7 +46,7 @@ def functional(inputs, outputs):
 
 def test_a_sequential_model():
     found = keras_file.describe(SEQUENTIAL)
-    assert found == keras_file.KerasFile((8, 8), 5, "sparse_categorical_crossentropy", means=True, label_shape=(8,))
+    assert found == keras_file.KerasFile((ModelInput("i", (8, 8)),), 5, SPARSE, means=True, label_shape=(8,))
 
 
 def test_an_ignored_class_may_have_any_number():
@@ -57,11 +59,18 @@ def test_what_keras_itself_writes(tmp_path):
     import keras
     from keras import layers
 
-    model = keras.Sequential([keras.Input((7,)), layers.Embedding(9, 4), layers.Dense(5), layers.Softmax()])
+    model = keras.Sequential(
+        [keras.Input((7,), name="words"), layers.Embedding(9, 4), layers.Dense(5), layers.Softmax()]
+    )
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.save(tmp_path / "m.keras")
     assert keras_file.read(tmp_path / "m.keras", "m") == keras_file.KerasFile(
-        (7,), 5, "sparse_categorical_crossentropy", accuracy=True, means=True, label_shape=(7,)
+        (ModelInput("words", (7,)),),
+        5,
+        SPARSE,
+        accuracy=True,
+        means=True,
+        label_shape=(7,),
     )
 
 
@@ -94,7 +103,7 @@ def test_an_input_in_each_spelling_is_what_keras_loads(tmp_path, kind, old, new)
     model.compile("sgd", "mse")
     model.save(path)
     respelled(path, old, new)
-    assert keras_file.read(path, "m").input_shape == keras.models.load_model(path, compile=False).input_shape[1:]
+    assert keras_file.read(path, "m").inputs[0].shape == keras.models.load_model(path, compile=False).input_shape[1:]
 
 
 @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
@@ -104,10 +113,10 @@ def test_a_sequential_that_was_never_built_has_no_input_shape_yet(tmp_path):
     model = keras.Sequential([keras.layers.Dense(3)])
     model.compile("sgd", "mse")
     model.save(tmp_path / "m.keras")
-    assert keras_file.read(tmp_path / "m.keras", "m").input_shape is None
+    assert keras_file.read(tmp_path / "m.keras", "m").inputs[0].shape is None
     model.build((None, 4))
     model.save(tmp_path / "m.keras")
-    assert keras_file.read(tmp_path / "m.keras", "m").input_shape == (4,)
+    assert keras_file.read(tmp_path / "m.keras", "m").inputs[0].shape == (4,)
 
 
 def test_a_layer_that_keeps_its_state_between_batches_is_refused(tmp_path):
@@ -149,7 +158,10 @@ def test_a_functional_model(inputs, outputs):
         (changed(class_name="MyModel"), "model: got class MyModel, expected a Sequential or Functional model"),
         ([], "model: got class list, expected a Sequential or Functional model"),
         (changed(compile_config=None), "model: got no optimizer and loss, expected a compiled model"),
-        (functional([["i", 0, 0], ["j", 0, 0]], ["d", 0, 0]), "model: got 2 inputs, expected one"),
+        (
+            functional([["i", 0, 0], ["j", 0, 0]], ["d", 0, 0]),
+            "model: got 2 inputs without their layers, expected a file of model.save",
+        ),
         (
             changed(config={"layers": [{"module": "keras.layers", "class_name": "Lambda", "config": {}}]}),
             "model: got Lambda, expected layers of Keras itself",
@@ -203,12 +215,12 @@ def test_a_zip_that_is_no_model(tmp_path):
     ],
 )
 def test_inputs(expected, shape, fits):
-    model = keras_file.KerasFile(expected, None, "mse")
+    model = keras_file.KerasFile((ModelInput("i", expected),), None, "mse")
     if fits:
-        model.check_inputs(shape)
+        model.check_inputs([shape])
     else:
         with pytest.raises(ModelError, match=r"^model: its input is .* as in the dataset$"):
-            model.check_inputs(shape)
+            model.check_inputs([shape])
 
 
 @pytest.mark.parametrize(
@@ -230,9 +242,41 @@ def test_inputs(expected, shape, fits):
     ],
 )
 def test_labels(loss, gives, shape, fits):
-    model = keras_file.KerasFile(None, 5, loss, label_shape=gives)
+    model = keras_file.KerasFile((), 5, loss, label_shape=gives)
     if fits:
         model.check_labels(shape)
     else:
         with pytest.raises(ModelError, match="expected"):
             model.check_labels(shape)
+
+
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+@pytest.mark.parametrize("form", ["list", "dict", "other names"])
+def test_several_inputs_are_those_that_keras_takes(tmp_path, form):
+    import keras
+
+    held = {"b": keras.Input((3, 2), name="b"), "a": keras.Input((), name="a", dtype="string")}
+    looked = keras.layers.StringLookup(vocabulary=["x"], output_mode="one_hot")(held["a"])
+    answer = keras.layers.Dense(2)(keras.layers.Concatenate()([keras.layers.Flatten()(held["b"]), looked]))
+    given = {"list": list(held.values()), "dict": held, "other names": {f"my {one}": held[one] for one in held}}[form]
+    model = keras.Model(given, answer)
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "m.keras")
+    begins = "my " if form == "other names" else ""
+    expected = {ModelInput(f"{begins}b", (3, 2)), ModelInput(f"{begins}a", (), text=True)}
+    assert set(keras_file.read(tmp_path / "m.keras", "m").inputs) == expected
+
+
+@pytest.mark.parametrize("begins", ["input", "vectors"])
+def test_a_sequential_of_text(tmp_path, begins):
+    import keras
+
+    vectors = keras.layers.TextVectorization(max_tokens=9, output_sequence_length=4)
+    vectors.adapt(["some words"])
+    first = [keras.Input((1,), dtype="string", name="said")] if begins == "input" else []
+    model = keras.Sequential([*first, vectors, keras.layers.Embedding(9, 2), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.build((None, 1))
+    model.save(tmp_path / "m.keras")
+    (found,) = keras_file.read(tmp_path / "m.keras", "m").inputs
+    assert (found.shape, found.text) == ((1,), True)

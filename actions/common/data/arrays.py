@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Array:
-    """An array's header: its name in the .npz, shape and dtype."""
+    """An array's header: its name in the .npz, shape and dtype; text is of bytes, UTF-8, zeros behind it."""
 
     name: str
     shape: tuple[int, ...]
@@ -25,10 +25,24 @@ class Array:
 class Pair:
     """Inputs and labels of one set, and what each example weighs and belongs to, where it does; all equally long."""
 
-    x: Array
+    x: tuple[Array, ...]  # in the order of the model's inputs
     y: Array
     weight: Array | None = None
     group: Array | None = None
+
+    @property
+    def examples(self) -> int:
+        """How many there are."""
+        return self.y.shape[0]
+
+    def data(self) -> dict[str, Array]:
+        """Return what a model is evaluated on, by the names that stored arrays have."""
+        return {**dict(zip(x_names(len(self.x)), self.x, strict=True)), "y": self.y}
+
+
+def x_names(inputs: int) -> list[str]:
+    """Return the stored names of so many inputs' arrays; numbers, as a model may name its inputs by any text."""
+    return ["x"] if inputs == 1 else [f"x-{number}" for number in range(inputs)]
 
 
 def stored_dtype(dtype: str) -> np.dtype[Any]:

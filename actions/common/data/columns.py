@@ -10,10 +10,19 @@ SHOWN = 8  # names in a sentence
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the caller said of columns; None where nothing."""
+class Input:
+    """One input of the model, and what it takes: an array, or columns side by side; none where nobody has said."""
 
-    inputs: tuple[str, ...] | None = None
+    name: str = ""
+    columns: tuple[str, ...] = ()
+    text: bool = False  # whether it takes text, not numbers
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller said of columns, None where nothing, and which inputs the model has."""
+
+    inputs: tuple[Input, ...] = (Input(),)
     label: str | None = None
     weight: str | None = None  # of each example
     group: str | None = None  # whose examples stay on one side of a split
@@ -25,14 +34,19 @@ class Asked:
 class Columns:
     """What is read of a dataset, the same in each of its sets."""
 
-    inputs: tuple[str, ...]
+    inputs: tuple[Input, ...]
     label: str
     weight: str | None = None
     group: str | None = None
     classes: tuple[str, ...] | None = None  # the labels' names in sorted order, where the shards hold their numbers
     missing: str | None = None
-    means: tuple[float, ...] | None = None  # of each input, where they stand for what is missing
+    means: dict[str, float] | None = None  # of each column of numbers, where they stand for what is missing
     image_size: tuple[int, int] | None = None
+
+
+def read_columns(inputs: Iterable[Input]) -> tuple[str, ...]:
+    """Return the names of all columns of some inputs, each once."""
+    return tuple(dict.fromkeys(name for one in inputs for name in one.columns))
 
 
 def named(names: Iterable[str], kind: str = "arrays") -> str:

@@ -4,6 +4,7 @@ Readers are imported when they are needed: most datasets are arrays.
 """
 
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,8 +46,8 @@ class Dataset(Protocol):
     def unused(self) -> list[str]:
         """Return the names of what no training uses."""
 
-    def chunks(self, array: Array) -> Iterator[NDArray[Any]]:
-        """Yield an array's rows in order."""
+    def batches(self, arrays: Sequence[Array]) -> Iterator[list[NDArray[Any]]]:
+        """Yield rows of arrays side by side, in order."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,14 @@ def zipped_arrays(part: Part, place: str) -> dict[str, Member]:
     """Return the arrays of an `.npz`; DatasetError for one that cannot be read."""
     if part.packed:
         raise DatasetError(f"{place}: got an .npz inside of another packing, expected the .npz itself")
+
+    def opened() -> zipfile.ZipFile:
+        return open_zip(Bounded(cast(io.BufferedReader, part.open()).detach(), BUFFER_BYTES))
+
     try:
-        archive = open_zip(Bounded(cast(io.BufferedReader, part.open()).detach(), BUFFER_BYTES))
+        return members_of(opened, place)
     except UNREADABLE as error:
         raise DatasetError(f"{place}: got no readable .npz ({cause(error)}), expected a file of numpy.savez") from None
-    return members_of(archive, place)
 
 
 def row_files(parts: Sequence[Part], place: str, size: tuple[int, int] | None) -> list[RowFile]:

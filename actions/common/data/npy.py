@@ -6,7 +6,7 @@ Never unpickles: an array of objects is refused by its header.
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -61,9 +61,13 @@ def read_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return np.lib.format.read_array_header_2_0(head)
 
 
-def read_rows(file: IO[bytes], array: Array) -> Iterator[NDArray[Any]]:
-    """Yield an array's rows from its file, CHUNK_BYTES at a time; EOFError where it ends too early."""
-    rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // array.row_bytes))
+def rows_at_once(arrays: Iterable[Array]) -> int:
+    """Return how many rows of arrays that are read side by side are in memory at once: CHUNK_BYTES, or one."""
+    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // sum(array.row_bytes for array in arrays)))
+
+
+def read_rows(file: IO[bytes], array: Array, rows: int) -> Iterator[NDArray[Any]]:
+    """Yield an array's rows from its file, `rows` at a time; EOFError where it ends too early."""
     _, fortran, _ = read_header(file)
     by = by_columns if fortran and len(array.shape) > 1 else by_rows
     return by(file, array, rows)

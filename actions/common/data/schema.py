@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.data.columns import LABELS, Asked, Columns, named
+from common.data.columns import LABELS, Asked, Columns, Input, named, read_columns
 from common.data.rows import TEXT, Column
 from common.errors import DatasetError, shown
 
@@ -46,12 +46,25 @@ def described(column: Column) -> str:
 def chosen(held: Mapping[str, Column], asked: Asked) -> Columns:
     """Return which columns are inputs and label; DatasetError where the caller has to say."""
     label = asked.label or default_label(held)
-    inputs = asked.inputs or tuple(name for name in held if name not in (label, asked.weight, asked.group))
-    if not inputs:
+    others = [name for name in held if name not in (label, asked.weight, asked.group)]
+    inputs = tuple(one if one.columns else by_name(one, others, len(asked.inputs)) for one in asked.inputs)
+    if not read_columns(inputs):
         raise DatasetError(f"got the column {label} alone, expected columns of inputs beside it")
-    for name in {label, asked.weight} & {*inputs} or {label} & {asked.weight}:
+    for name in {label, asked.weight} & {*read_columns(inputs)} or {label} & {asked.weight}:
         raise DatasetError(f"column {name} is asked for twice, expected label, sample_weight and inputs apart")
     return Columns(inputs, label, asked.weight, asked.group, missing=asked.missing, image_size=asked.image_size)
+
+
+def by_name(one: Input, others: Sequence[str], inputs: int) -> Input:
+    """Return an input with the column of its name, or with all columns where it is the only input."""
+    if one.name in others:
+        return replace(one, columns=(one.name,))
+    if inputs > 1:
+        raise DatasetError(
+            f"got {named(others, 'columns')}, expected {shown(one.name)[1:-1]} as an input of the model is called: "
+            "say by inputs which columns it takes"
+        )
+    return replace(one, columns=tuple(others))
 
 
 def default_label(held: Mapping[str, Column]) -> str:
@@ -62,12 +75,13 @@ def default_label(held: Mapping[str, Column]) -> str:
     return found[0]
 
 
-def usable(held: Mapping[str, Column], name: str) -> Column:
+def usable(held: Mapping[str, Column], name: str, text: bool = False) -> Column:
     """Return a column by name; DatasetError where there is none such, or no model takes what it holds."""
     if name not in held:
         raise DatasetError(f"got {named(held, 'columns')}, expected {shown(name)[1:-1]} as asked for")
     if held[name].unusable:
-        raise DatasetError(f"column {name} holds {held[name].unusable}, expected numbers: leave it out by inputs")
+        expected = "text as the model's input" if text else "numbers"
+        raise DatasetError(f"column {name} holds {held[name].unusable}, expected {expected}: leave it out by inputs")
     return held[name]
 
 
@@ -79,12 +93,14 @@ def check_weight(column: Column) -> None:
         )
 
 
-def check_inputs(inputs: Sequence[Column]) -> None:
-    """Refuse inputs that do not stand side by side in one array of numbers."""
-    for column in inputs:
-        if column.dtype == TEXT:
+def check_input(one: Input, columns: Sequence[Column]) -> None:
+    """Refuse what does not stand side by side in one array of numbers or, where the model takes it, of text."""
+    for column in columns:
+        if one.text and column.dtype != TEXT:
+            raise DatasetError(f"column {column.name} holds {described(column)}, expected text as the model's input")
+        if column.dtype == TEXT and not one.text:
             held = f"text ({column.no_number})" if column.no_number else "text"
             raise DatasetError(f"column {column.name} holds {held}, expected numbers: leave it out by inputs")
-        if column.shape and len(inputs) > 1:
+        if column.shape and len(columns) > 1:
             held = f"arrays of shape {column.shape}"
-            raise DatasetError(f"column {column.name} holds {held}, expected single numbers, or it alone as inputs")
+            raise DatasetError(f"column {column.name} holds {held}, expected single numbers, or it alone as an input")

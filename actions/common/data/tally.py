@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from common.data.classes import Classes
 from common.data.rows import TEXT, Cells, Column
+from common.data.text import widest
 from common.errors import DatasetError
 
 NAMED = (TEXT, "|b1")  # kinds of labels whose names become class numbers
@@ -23,6 +24,7 @@ class Tally:
     first_missing: int | None = None  # the row, from 1
     sum: float = 0.0  # of numbers
     classes: Classes | None = None  # of labels that are text or truth values
+    width: int | None = None  # bytes of the longest text of an input
 
     def add(self, cells: Cells, first: int) -> None:
         """Take in cells from row `first` on; DatasetError for what 32 bits do not hold."""
@@ -32,6 +34,8 @@ class Tally:
                 self.first_missing = first + int(np.argmax(cells.missing))
         if self.classes:
             self.classes.add(self.column.name, cells.values[~cells.missing])
+        if self.width is not None:
+            self.width = max(self.width, widest(self.column.name, cells.values, first))
         if self.column.dtype == TEXT:
             return
         if np.dtype(self.column.dtype).kind == "f":
@@ -52,11 +56,17 @@ class Tally:
             )
 
 
-def taken(columns: Sequence[Column], label: Column, batches: Iterator[list[Cells]]) -> tuple[list[Tally], int]:
-    """Return the tallies of some columns over all their batches, and how many rows lack nothing."""
+def taken(
+    columns: Sequence[Column], label: Column, texts: Sequence[Column], batches: Iterator[list[Cells]]
+) -> tuple[list[Tally], int]:
+    """Return the tallies of some columns over all their batches, and how many rows lack nothing.
+
+    `texts`: those of them that are inputs of text.
+    """
     tallies, first, whole = [Tally(column) for column in columns], 1, 0
     for tally in tallies:
         tally.classes = Classes() if tally.column is label and label.dtype in NAMED else None
+        tally.width = 1 if tally.column in texts else None
     for batch in batches:
         for tally, cells in zip(tallies, batch, strict=True):
             tally.add(cells, first)

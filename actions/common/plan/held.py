@@ -31,16 +31,17 @@ def sets(objects: Objects, given: dict[str, Any], dataset: Dataset, train: Pair,
         else other(objects, name, value, dataset)
         for name, value in asked.items()
     ]
-    return [HeldOut("test", own.x.shape[0], None, own), *found] if own and "test" not in given else found
+    return [HeldOut("test", own.examples, None, own), *found] if own and "test" not in given else found
 
 
 def counted(dataset: Dataset, train: Pair, fractions: dict[str, float], seed: int) -> dict[str, int]:
     """Return how many examples each fraction holds out; DatasetError where none would be left."""
-    examples = train.x.shape[0]
+    examples = train.examples
     if examples < 2:
         raise DatasetError("dataset: got one training example, expected two, as a fraction of them is held out")
     if train.group:
-        groups = Held(train.group.name, dataset.chunks(train.group), list(fractions.values()), seed)
+        values = (rows for (rows,) in dataset.batches([train.group]))
+        groups = Held(train.group.name, values, list(fractions.values()), seed)
         counts = dict(zip(fractions, groups.counts, strict=True))
     else:
         counts = {name: shards.held_count(examples, fraction) for name, fraction in fractions.items()}
@@ -53,7 +54,7 @@ def other(objects: Objects, name: str, given: str | list[str], dataset: Dataset)
     """Return a set that has objects of its own."""
     parts = open_parts(objects, name, given)
     pair = open_dataset(parts, name, Asked(), replace(dataset.columns, weight=None, group=None)).held_out()
-    return HeldOut(name, pair.x.shape[0], tuple(source(part) for part in parts), pair)
+    return HeldOut(name, pair.examples, tuple(source(part) for part in parts), pair)
 
 
 def source(part: Part) -> Source:

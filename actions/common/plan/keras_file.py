@@ -3,6 +3,7 @@
 import json
 import mmap
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,12 @@ from common.data import formats
 from common.data.archive import UNREADABLE, Bounded, cause, open_zip
 from common.errors import ModelError
 from common.plan import compiled
-from common.plan.keras_config import Config, called, listing, mapping, parts, refuse_code, word
+from common.plan.keras_config import Config, called, mapping, parts, refuse_code, word
+from common.plan.keras_inputs import ModelInput, Shape, ends, fits, inputs, layers, shape_of
 
-Shape = tuple[int | None, ...]  # without the batch; None stands for any length
 MODELS = ("Sequential", "Functional", "Model")
 CONFIG_BYTES = 4 << 20  # of JSON, which takes up to 24 times as much in memory; 1,000 layers are half of one
 BUFFER_BYTES = 1 << 16
-# how a configuration spells the shape that an input takes, and whether the batch is in it
-SPELLINGS = (("batch_shape", True), ("batch_input_shape", True), ("shape", False), ("input_shape", False))
 # losses that compare each output with a label of its own; the first ones never repeat one for several
 CROSSENTROPIES = ("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy")
 ERRORS = (
@@ -29,13 +28,13 @@ ERRORS = (
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a model takes and gives: input shape without the batch, units of the last Dense, loss, accuracy or not.
+    """What a model takes and gives: inputs, units of the last Dense, loss, accuracy or not.
 
     `means` says that all its metrics are means over examples, `label_shape` what the last Dense gives without batch and
     units: `()` for one label an example, `(steps,)` for one a step, `rates` the schedule of its learning rate, if any.
     """
 
-    input_shape: Shape | None
+    inputs: tuple[ModelInput, ...]
     classes: int | None
     loss: str
     accuracy: bool = False
@@ -56,13 +55,10 @@ class KerasFile:
         """Whether labels are class numbers."""
         return self.loss.startswith("sparse_categorical")
 
-    def check_inputs(self, shape: tuple[int, ...]) -> None:
-        """Refuse examples of a shape that the model does not take; Keras adds or drops a last axis of 1."""
-        if self.input_shape is None:
-            return
-        variants = [shape, (*shape, 1)] + ([shape[:-1]] if shape[-1:] == (1,) else [])
-        if not any(fits(variant, self.input_shape) for variant in variants):
-            raise ModelError(f"model: its input is {self.input_shape}, expected {shape} as in the dataset")
+    def check_inputs(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Refuse examples, a shape an input, that the model does not take."""
+        for one, shape in zip(self.inputs, shapes, strict=True):
+            one.check(shape, f"input {word(one.name)}" if len(self.inputs) > 1 else "input")
 
     def check_labels(self, shape: tuple[int, ...]) -> None:
         """Refuse labels of a shape, without the batch, that the loss cannot take; Keras drops a last axis of 1."""
@@ -88,11 +84,6 @@ def comparable(shape: tuple[int, ...], wanted: Shape, repeated: bool) -> bool:
         shape = (*shape, 1)
     pairs = list(zip(shape, wanted, strict=False))
     return len(shape) == len(wanted) and all(w in (None, s) or (repeated and 1 in (s, w)) for s, w in pairs)
-
-
-def fits(shape: tuple[int, ...], expected: Shape) -> bool:
-    """Return whether a shape is the expected one."""
-    return len(shape) == len(expected) and all(e in (None, s) for s, e in zip(shape, expected, strict=True))
 
 
 def read(path: Path, at: str) -> KerasFile:
@@ -144,11 +135,13 @@ def describe(config: Any) -> KerasFile:
     refuse_stateful(held)
     sequential = held["class_name"] == "Sequential"
     outputs = ends(held, "output_layers")
+    if len(outputs) > 1:
+        raise ModelError(f"model: got {len(outputs)} outputs, expected one")
     found = compiled.read(held.get("compile_config"), None if sequential else sorted(outputs))
-    shape, last = input_shape(held), last_dense(held, set(outputs.values()))
+    last = last_dense(held, set(outputs.values()))
     units = mapping(last.get("config")).get("units")
     classes = units if isinstance(units, int) and not found.any_class else None
-    return KerasFile(shape, classes, found.loss, found.accuracy, found.means, label_shape(last), found.rates)
+    return KerasFile(inputs(held), classes, found.loss, found.accuracy, found.means, label_shape(last), found.rates)
 
 
 def refuse_stateful(config: Config) -> None:
@@ -157,47 +150,6 @@ def refuse_stateful(config: Config) -> None:
         if mapping(part.get("config")).get("stateful") is True:
             name = word(part["config"].get("name"))
             raise ModelError(f"model: layer {name} is stateful, expected stateful=False, as batches are shuffled")
-
-
-def layers(config: Config) -> list[Config]:
-    """Return a model's layers, each with a configuration."""
-    held = [mapping(layer) for layer in listing(config["config"].get("layers"))]
-    return [layer for layer in held if isinstance(layer.get("config"), dict)]
-
-
-def ends(config: Config, side: str) -> dict[str, str]:
-    """Return {name: layer} of a Functional model's `input_layers` or `output_layers`; ModelError for more than one."""
-    found = config["config"].get(side)
-    if isinstance(found, dict):
-        named = found
-    else:
-        references = [found] if listing(found)[:1] and isinstance(found[0], str) else listing(found)
-        named = {str(reference[0]): reference for reference in references if listing(reference)}
-    layers = {str(name): str(listing(reference)[0]) for name, reference in named.items() if listing(reference)}
-    if len(layers) > 1:
-        raise ModelError(f"model: got {len(layers)} {side.replace('_layers', 's')}, expected one")
-    return layers
-
-
-def input_shape(config: Config) -> Shape | None:
-    """Return the model's input shape without the batch, None where the file does not say."""
-    wanted, held = ends(config, "input_layers").values(), layers(config)
-    inputs = [layer for layer in held if layer.get("class_name") == "InputLayer"]
-    inputs = [layer for layer in inputs if not wanted or str(layer["config"].get("name")) in wanted]
-    for layer in inputs or held[:1]:
-        for spelling, batched in SPELLINGS:
-            if (shape := shape_of(layer["config"].get(spelling), batched)) is not None:
-                return shape
-    return shape_of(mapping(config.get("build_config")).get("input_shape"), batched=True)
-
-
-def shape_of(value: Any, batched: bool) -> Shape | None:
-    """Return a shape without the batch, None for what is no shape."""
-    axes = listing(value)
-    whole = all(axis is None or (isinstance(axis, int) and not isinstance(axis, bool)) for axis in axes)
-    if not isinstance(value, list) or not whole or (batched and not axes):
-        return None
-    return tuple(axes[1:] if batched else axes)
 
 
 def last_dense(config: Config, wanted: set[str]) -> Config:

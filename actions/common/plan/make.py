@@ -2,15 +2,17 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from common.data import shards
 from common.data.arrays import Pair
-from common.data.columns import Asked, Columns, named
+from common.data.columns import Asked, Columns, Input, named
 from common.data.dataset import Dataset, open_dataset
 from common.errors import DatasetError, ModelError, ParameterError
 from common.plan import held, keras_file, params
+from common.plan.keras_inputs import ModelInput
 from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Plan
 from common.plan.request import asked, open_parts
 from common.plan.schedule import Schedule, evaluation_shares
@@ -24,12 +26,13 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
     """Return a new run's plan; every check that headers allow is made here."""
     params.require(given)
     parts = open_parts(objects, "dataset", given["dataset"])
-    dataset = open_dataset(parts, "dataset", columns_asked(given))
+    file = keras_file.read(model, given["model"])
+    dataset = open_dataset(parts, "dataset", columns_asked(given, file.inputs))
     train = dataset.training()
     held_out = held.sets(objects, given, dataset, train, given.get("seed", 0))
-    left = train.x.shape[0] - sum(one.examples for one in held_out if one.pair is None)
+    left = train.examples - sum(one.examples for one in held_out if one.pair is None)
     full = params.complete(given, left)
-    keras = checked(keras_file.read(model, given["model"]), full, train, [one.pair for one in held_out if one.pair])
+    keras = checked(file, full, train, [one.pair for one in held_out if one.pair])
     check_classes(keras, dataset.columns)
     counted = numbers(full, left)
     return Plan(
@@ -53,17 +56,29 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
     )
 
 
-def columns_asked(given: dict[str, Any]) -> Asked:
-    """Return what the caller said of columns."""
-    size, inputs = given.get("image_size"), given.get("inputs")
+def columns_asked(given: dict[str, Any], inputs: Sequence[ModelInput]) -> Asked:
+    """Return what the caller said of columns, and what inputs the model has."""
+    size = given.get("image_size")
     return Asked(
-        inputs=inputs and tuple(inputs),
+        inputs=inputs_asked(given.get("inputs"), inputs),
         label=given.get("label"),
         weight=given.get("sample_weight"),
         group=given.get("group"),
         missing=given.get("missing"),
         image_size=size and (size[0], size[1]),
     )
+
+
+def inputs_asked(given: list[str] | dict[str, list[str]] | None, inputs: Sequence[ModelInput]) -> tuple[Input, ...]:
+    """Return the model's inputs with the columns that were asked for; ParameterError where they do not fit."""
+    names = {one.name for one in inputs}
+    if isinstance(given, list) and len(names) > 1:
+        expected = f"an object of {{input: columns}}, as the model has {named(names, 'inputs')}"
+        raise ParameterError(f"inputs: got {named(given, 'columns')}, expected {expected}")
+    if isinstance(given, dict) and given.keys() != names:
+        raise ParameterError(f"inputs: got {named(given, 'inputs')}, expected {named(names, 'inputs')} of the model")
+    columns = given if isinstance(given, dict) else {one.name: given or [] for one in inputs}
+    return tuple(Input(one.name, tuple(columns[one.name]), one.text) for one in inputs)
 
 
 def check_classes(keras: keras_file.KerasFile, columns: Columns) -> None:
@@ -116,10 +131,11 @@ def warnings(dataset: Dataset, given: dict[str, Any], held_out: list[HeldOut]) -
 
 def check_pair(keras: keras_file.KerasFile, train: Pair, pair: Pair) -> None:
     """Refuse a set that the model cannot take, or that differs in shape from the training set."""
-    keras.check_inputs(pair.x.shape[1:])
+    keras.check_inputs([one.shape[1:] for one in pair.x])
     keras.check_labels(pair.y.shape[1:])
-    if pair.x.shape[1:] != train.x.shape[1:] or pair.y.shape[1:] != train.y.shape[1:]:
-        raise DatasetError(f"{pair.x.name}: got shape {pair.x.shape[1:]}, expected {train.x.shape[1:]} as in training")
+    for one, other in zip((*pair.x, pair.y), (*train.x, train.y), strict=True):
+        if one.shape[1:] != other.shape[1:]:
+            raise DatasetError(f"{one.name}: got shape {one.shape[1:]}, expected {other.shape[1:]} as in training")
 
 
 def numbers(full: dict[str, Any], examples: int) -> dict[str, Any]:

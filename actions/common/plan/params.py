@@ -9,7 +9,7 @@ from common.errors import ParameterError, shown
 from common.storage.run import check_name
 
 PARTS = 1000  # objects of a dataset, each a line of the plan
-COLUMNS, NAME, PIXELS = 10_000, 500, 4096
+COLUMNS, INPUTS, NAME, PIXELS = 10_000, 100, 500, 4096
 PLENTY = 1 << 40  # examples, where nobody has counted them
 WORKERS = 4  # by default, where there are examples for them
 LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
@@ -88,6 +88,15 @@ def names(value: object) -> list[str]:
     if not all(isinstance(one, str) and 0 < len(one) <= NAME for one in listed) or len(set(listed)) < len(listed):
         raise ValueError(f"columns, each once, by names of 1..{NAME} characters")
     return list(listed)
+
+
+def inputs(value: object) -> list[str] | dict[str, list[str]]:
+    """Read the columns of the model's only input, or those of each by its name."""
+    if not isinstance(value, dict):
+        return names(value)
+    if not 0 < len(value) <= INPUTS:
+        raise ValueError(f"an object of 1..{INPUTS} inputs of the model and the columns of each")
+    return {one: names(columns) for one, columns in value.items()}
 
 
 def name(value: object) -> str:
@@ -187,7 +196,13 @@ PARAMETERS = (
         "what the examples of each class weigh: {class: number}, or balanced",
     ),
     Parameter("group", "string", name, None, "the column or array whose rows of one value stay on one side of a split"),
-    Parameter("inputs", "array", names, None, "the columns or the array of inputs; default: all others"),
+    Parameter(
+        "inputs",
+        "json",
+        inputs,
+        None,
+        "columns or array of the model's input, or {input: columns}; default: called as it is, else all but the label",
+    ),
     Parameter("missing", "string", one_of("drop", "zero", "mean"), None, "where a value is missing; default: refuse"),
     Parameter("image_size", "array", size, None, "height and width that images get; default: they have one size"),
     Parameter(

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from common.data.arrays import Array, Pair
-from common.data.columns import Columns
+from common.data.arrays import Array, Pair, x_names
+from common.data.columns import Columns, Input
 from common.errors import RunError
 from common.plan.schedule import Schedule
 from common.storage import keys
 from common.storage.run import Run
 
-VERSION = 6
+VERSION = 7
 SCHEDULE = ("workers", "epochs", "rounds", "batch", "seed", "counts")  # what it follows from
 
 
@@ -84,7 +84,23 @@ class Plan:
     @property
     def arrays(self) -> tuple[str, ...]:
         """The names of a shard's arrays: inputs, labels and, where examples have some, their weights."""
-        return ("x", "y", "weight") if self.weighted else ("x", "y")
+        return (*self.held_arrays, "weight") if self.weighted else self.held_arrays
+
+    @property
+    def held_arrays(self) -> tuple[str, ...]:
+        """The names of a held-out set's arrays."""
+        return (*x_names(len(self.train.x)), "y")
+
+    @property
+    def inputs(self) -> dict[str, str] | None:
+        """The model's inputs and the names of their arrays; None where it has one."""
+        names = [one.name for one in self.columns.inputs]
+        return dict(zip(names, x_names(len(names)), strict=True)) if len(names) > 1 else None
+
+    @property
+    def example(self) -> tuple[int, ...] | None:
+        """The shape of an example, where the model has one input."""
+        return self.train.x[0].shape[1:] if len(self.train.x) == 1 else None
 
     @property
     def keeps_start(self) -> bool:
@@ -118,7 +134,8 @@ def sources(held: list[dict[str, Any]]) -> tuple[Source, ...]:
 def columns(held: dict[str, Any]) -> Columns:
     """Return the columns of a document, in which tuples have become lists."""
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in held.items()}
-    return Columns(**values)
+    inputs = tuple(Input(one["name"], tuple(one["columns"]), one["text"]) for one in held["inputs"])
+    return Columns(**{**values, "inputs": inputs})
 
 
 def held_out(held: list[dict[str, Any]]) -> tuple[HeldOut, ...]:
@@ -137,7 +154,8 @@ def held_out(held: list[dict[str, Any]]) -> tuple[HeldOut, ...]:
 
 def pair(held: dict[str, Any]) -> Pair:
     """Return a set's arrays, of a document."""
-    return Pair(**{name: one and array(one) for name, one in held.items()})
+    x = tuple(array(one) for one in held["x"])
+    return Pair(x, **{name: one and array(one) for name, one in held.items() if name != "x"})
 
 
 def array(held: dict[str, Any]) -> Array:

@@ -63,7 +63,7 @@ def readable(run: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | 
         "state": state_before(piece),
     }
     if plan.weighting == "accuracy":
-        wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in ("x", "y")}
+        wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in plan.held_arrays}
     return urls(run, wanted)
 
 
@@ -99,7 +99,9 @@ def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
         "lane": piece.lane,
         "start": piece.start,
         "attempt": piece.attempt,
-        "example": plan.train.x.shape[1:],
+        "example": plan.example,
+        "inputs": plan.inputs,
+        "held_arrays": plan.held_arrays,
         "fresh": ledger.lacks_memory(piece.reason),
         "deadline": wave.deadline,
         "learning_rate": plan.learning_rate,
@@ -109,7 +111,7 @@ def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
 
 def held_out(plan: Plan) -> dict[str, str | None]:
     """Return the keys of the set that the model is evaluated on."""
-    return {name: keys.part_key(plan.evaluate_on, name) for name in ("x", "y")}
+    return {name: keys.part_key(plan.evaluate_on, name) for name in plan.held_arrays}
 
 
 def urls(run: Run, wanted: dict[str, str | None]) -> dict[str, str | None]:

@@ -53,7 +53,7 @@ def begin(run: Run, plan: Plan, limits: Limits, now: float) -> list[dict[str, An
 
 def value(run: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
     """Return one trainer's parameters: which model to load, and of what shape and type a batch is."""
-    arrays = {"x": plan.train.x, "y": plan.train.y, "weight": Array("weight", (0,), "<f4")}
+    arrays = {**plan.train.data(), "weight": Array("weight", (0,), "<f4")}
     return {
         "kind": "warm-up",
         "run": run.name,
@@ -61,6 +61,7 @@ def value(run: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
         "deadline": warm_up.deadline,
         "learning_rate": plan.learning_rate,
         "model_sha256": plan.model.sha256,
+        "inputs": plan.inputs,
         "batch": {
             name: {"shape": [plan.batch, *array.shape[1:]], "dtype": stored_dtype(array.dtype).str}
             for name, array in ((name, arrays[name]) for name in plan.arrays)

@@ -1,6 +1,7 @@
 """What each example weighs in the loss: its own weight, times its class's; used by the splitter."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,30 +11,31 @@ from common.data import shards
 from common.data.columns import named
 from common.errors import DatasetError, ParameterError, shown
 
-Block = tuple[int, NDArray[Any]]  # first example, and a number of each from there on
 Factors = NDArray[np.float32]  # what the examples of each class weigh, (classes,)
 
 
-def ones(examples: int) -> Iterator[Block]:
-    """Yield a weight of 1 for each example."""
-    for first in range(0, examples, shards.BLOCK):
-        yield first, np.ones(min(shards.BLOCK, examples - first), np.float32)
+@dataclass(frozen=True)
+class Weights:
+    """What weighs an example: its class, where `groups` has it, and the number that it brings."""
+
+    factors: Factors | None = None
+    groups: shards.Groups | None = None
+
+    def of(self, first: int, examples: int, own: NDArray[Any] | None) -> NDArray[np.float32]:
+        """Return the weights `(examples,)` from example `first` on; DatasetError for one of their own below 0."""
+        weights = np.ones(examples, np.float32) if own is None else checked(first, own)
+        if self.factors is None or self.groups is None:
+            return weights
+        return weights * self.factors[self.groups[first : first + examples]]
 
 
-def checked(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Yield the examples' own weights `(rows,)`; DatasetError for one below 0."""
-    for first, rows in blocks:
-        weights = rows.astype(np.float32, copy=False).ravel()
-        if (weights < 0).any():
-            row = int(np.argmax(weights < 0))
-            raise DatasetError(f"sample_weight: example {first + row} got {weights[row]}, expected 0 or more")
-        yield first, weights
-
-
-def times(blocks: Iterable[Block], factors: Factors, groups: shards.Groups) -> Iterator[Block]:
-    """Yield weights times what the example's class weighs."""
-    for first, weights in blocks:
-        yield first, weights * factors[groups[first : first + len(weights)]]
+def checked(first: int, rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the examples' own weights `(rows,)`; DatasetError for one below 0."""
+    weights = rows.astype(np.float32, copy=False).ravel()
+    if (weights < 0).any():
+        row = int(np.argmax(weights < 0))
+        raise DatasetError(f"sample_weight: example {first + row} got {weights[row]}, expected 0 or more")
+    return weights
 
 
 def balanced(groups: shards.Groups, owner: NDArray[np.int8]) -> Factors:

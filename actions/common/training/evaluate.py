@@ -8,8 +8,8 @@ from typing import Any
 from common.storage import state, transfer
 from common.training.lane import MARGIN_SECONDS
 from common.training.memory import PeakMemory
-from common.training.model import Data, Learner
-from common.training.warm import Arrays, Learners
+from common.training.model import Data, Learner, rows_of
+from common.training.warm import Arrays, Learners, as_data
 
 WEIGHTS = ("trainable.", "weight.")
 
@@ -22,8 +22,8 @@ def evaluate(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[s
         return {"late": True, **place, "step": 0}
     with PeakMemory() as peak:
         learner = trained(params, learners)
-        held = sets.open(params["set"], {name: params["get"][name] for name in ("x", "y")})
-        found = measured(learner, (held["x"], held["y"]), params)
+        held = sets.open(params["set"], {name: params["get"][name] for name in params["held_arrays"]})
+        found = measured(learner, as_data(held, params["inputs"]), params)
         if params["makes_final"]:
             found["final_md5"] = leave(learner, params["final"])
     spent = {"seconds": time.time() - began, "memory": peak.bytes}
@@ -45,8 +45,8 @@ def trained(params: dict[str, Any], learners: Learners) -> Learner:
 
 def measured(learner: Learner, data: Data, params: dict[str, Any]) -> dict[str, Any]:
     """Return loss and metrics of the share, the sums they are quotients of, and the digest of the weights."""
-    rows = slice(*params["rows"])
-    scores = learner.evaluate(tuple(part[rows] for part in data), f"after round {params['round'] - 1}")
+    share = rows_of(data, slice(*params["rows"]))
+    scores = learner.evaluate(share, f"after round {params['round'] - 1}")
     weights = {name: tensor for name, tensor in learner.export_state().items() if name.startswith(WEIGHTS)}
     return {"scores": scores, "sums": learner.sums(), "weights_sha256": state.digest(weights)}
 

@@ -99,7 +99,9 @@ class Learner:
         for start, stop in _blocks(data, bounds, first, last):
             rows = order[bounds[start] : bounds[stop]]
             self.model.reset_metrics()
-            self._run("micro" if micro else "train", _rows(data, rows), bounds[start : stop + 1] - bounds[start], micro)
+            self._run(
+                "micro" if micro else "train", rows_of(data, rows), bounds[start : stop + 1] - bounds[start], micro
+            )
             for name, (total, count) in self.sums().items():
                 before = totals.get(name, [0.0, 0.0])
                 totals[name] = [before[0] + total, before[1] + count]
@@ -124,7 +126,7 @@ class Learner:
         self.model.reset_metrics()
         for start, stop in _blocks(data, bounds, 0, len(bounds) - 1):
             rows = slice(bounds[start], bounds[stop])
-            self._run("test", _rows(data, rows), bounds[start : stop + 1] - bounds[start], None)
+            self._run("test", rows_of(data, rows), bounds[start : stop + 1] - bounds[start], None)
         results = {name: np.asarray(value) for name, value in self.model.get_metrics_result().items()}
         if not np.isfinite(results["loss"]):
             raise ModelError(f"{place}: loss became {results['loss']}, expected a finite number; {ADVICE}")
@@ -171,7 +173,7 @@ class Learner:
         # Losses and metrics build themselves at their first call, which must not be inside the loop of a graph.
         if self._built:
             return
-        one = _as_keras(_rows(data, slice(1)))
+        one = _as_keras(rows_of(data, slice(1)))
         x, y, weights = keras.utils.unpack_x_y_sample_weight(one)
         seeds = [variable.numpy() for variable in self._seeds()]
         with _one_sentence(f"{_described(one)}, which"):
@@ -237,7 +239,7 @@ def _blocks(data: Data, bounds: Array, first: int, last: int) -> Iterator[tuple[
         yield start, min(start + count, last)
 
 
-def _rows(data: Any, rows: Any) -> Any:
+def rows_of(data: Any, rows: Any) -> Any:
     """The rows of every array, by number or as a slice."""
     return keras.tree.map_structure(lambda array: array[rows], data)
 
@@ -263,7 +265,7 @@ def _graph(step: Callable[..., None], data: Data) -> Any:
 
     def run(data: Any, bounds: Any, micro: Any) -> None:
         def body(i: Any) -> Any:
-            step(_rows(data, slice(bounds[i], bounds[i + 1])), micro)
+            step(rows_of(data, slice(bounds[i], bounds[i + 1])), micro)
             return (i + 1,)
 
         tf.while_loop(lambda i: i < tf.size(bounds) - 1, body, (tf.constant(0),), parallel_iterations=1)
@@ -295,7 +297,7 @@ def _accumulating_step(model: Any, data: Data, micro: Any) -> None:
 
     def body(start: Any, sums: Any) -> Any:
         stop = tf.minimum(start + micro, size)
-        part, labels, ones = keras.utils.unpack_x_y_sample_weight(_rows(data, slice(start, stop)))
+        part, labels, ones = keras.utils.unpack_x_y_sample_weight(rows_of(data, slice(start, stop)))
         with tf.GradientTape() as tape:
             predicted = model(part, training=True)
             loss = model.compute_loss(part, labels, predicted, ones, training=True)

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from common.storage import state, transfer
 from common.training.causes import ValuesError
 from common.training.lane import MARGIN_SECONDS
 from common.training.memory import PeakMemory, give_back, private_bytes
-from common.training.model import Learner
+from common.training.model import Data, Learner
 
-ORDER = ("x", "y", "weight")  # of a batch, as Keras takes it
 KEPT_BYTES = 64 << 20  # what TensorFlow may keep of pools and caches: 15 MB after one small model, 28 after six
 
 
@@ -63,6 +63,15 @@ class Arrays:
 
     def _path(self, key: str) -> Path:
         return self._folder / hashlib.sha256(key.encode()).hexdigest()
+
+
+def as_data(arrays: Mapping[str, NDArray[Any]], inputs: Mapping[str, str] | None) -> Data:
+    """Return a set's arrays as Keras takes them: inputs, labels and, where there are some, weights.
+
+    `inputs`: {input of the model: its array's name}, None where it has one.
+    """
+    x = {name: arrays[stored] for name, stored in inputs.items()} if inputs else arrays["x"]
+    return (x, *(arrays[name] for name in ("y", "weight") if name in arrays))
 
 
 class Learners:
@@ -117,18 +126,21 @@ class Learners:
         self.forget()
         return private_bytes() - self._new < KEPT_BYTES
 
-    def prepare(self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any]) -> dict[str, float]:
+    def prepare(
+        self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any], inputs: dict[str, str] | None
+    ) -> dict[str, float]:
         """Load a learner unless it is known, and take steps on zeros: one traces its graph, one is timed.
 
-        `batch` holds shape `(examples, ...)` and dtype of x and y. Its state stays the file's. Returns the seconds.
+        `batch` holds shape `(examples, ...)` and dtype of each array. Its state stays the file's. Returns the seconds.
         """
-        example = batch["x"]["shape"][1:]
+        example = None if inputs else batch["x"]["shape"][1:]
         known, (which, measured) = self.knows(sha256, learning_rate, example), self._measured
         if known and which == (sha256, batch):
             return {"trace_seconds": 0.0, **measured}
         trained = known and self._trained
         learner = self.take(url, sha256, learning_rate, False, example)  # trained until its state is restored
-        seconds = steps_on_zeros(learner, batch)
+        zeros = {name: np.zeros(array["shape"], array["dtype"]) for name, array in batch.items()}
+        seconds = steps_on_zeros(learner, as_data(zeros, inputs))
         self._trained = trained
         measured = {"step_seconds": seconds[1]} if len(seconds) > 1 else {}
         self._measured = (sha256, batch), measured
@@ -142,19 +154,18 @@ class Learners:
             return {"late": True, **place}
         which = (params["get"]["model"], params["model_sha256"], params["learning_rate"])
         with PeakMemory() as peak:
-            measured = self.prepare(*which, params["batch"])
+            measured = self.prepare(*which, params["batch"], params["inputs"])
         spent = {**place, "seconds": time.time() - began, **measured, "memory": peak.bytes}
         transfer.put_json(params["put"], spent)
         return spent
 
 
-def steps_on_zeros(learner: Learner, batch: dict[str, Any]) -> list[float]:
+def steps_on_zeros(learner: Learner, zeros: Data) -> list[float]:
     """Take two steps, of which the first traces the graph, and restore the state; return their seconds.
 
     ModelError where no batch of these shapes can be taken; fewer seconds where it may be for the zeros.
     """
-    arrays = [batch[name] for name in ORDER if name in batch]  # JSON on its way keeps no order
-    data = tuple(np.zeros(array["shape"], array["dtype"]) for array in arrays)
+    examples = len(zeros[1])
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         initial = Path(folder) / "initial.safetensors"  # on the disk: memory holds one state, not two
@@ -162,7 +173,7 @@ def steps_on_zeros(learner: Learner, batch: dict[str, Any]) -> list[float]:
         with contextlib.suppress(ValuesError):
             for _ in range(2):
                 began = time.monotonic()
-                learner.train(data, np.arange(len(data[0])), np.array([0, len(data[0])]), 0, 1)
+                learner.train(zeros, np.arange(examples), np.array([0, examples]), 0, 1)
                 seconds.append(time.monotonic() - began)
         learner.import_state(state.load(initial)[0])
     return seconds
