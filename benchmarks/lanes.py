@@ -75,6 +75,7 @@ class Lanes:
             parameters={},
             dataset=(),
             columns=Columns((Input("x", ("x",)),), "y"),
+            seekable=True,
             train=train,
             held=(HeldOut("test", EXAMPLES, None, train),),
             weighted=False,

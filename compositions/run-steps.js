@@ -1,14 +1,14 @@
-/* global run:writable, driver:writable, token:writable -- declared by composer.let */
+/* global run:writable, driver:writable, token:writable, pending:writable -- declared by composer.let */
 // The steps of a run: plan, split, train, evaluate. What ends them is returned as `failed`: an `error` of this action is the
 // end of its own conductor, or of its budget; dl-pipeline then takes the run up again.
 // The planner's value is an empty wave: it starts the trainers while the splitter works. If it fails, the reducer is told
-// not to wait for it, and why.
+// not to wait for it, and why. The splitter of a large dataset gives waves of splitters.
 const composer = require('openwhisk-composer')
 const patient = require('./parts/patient')
 
 const cold = composer.sequence(p => ({ run, token, cold: true, failure: p.failure }), '/_/dl/status')
 
-module.exports = composer.let({ run: null, driver: null, token: null },
+module.exports = composer.let({ run: null, driver: null, token: null, pending: true },
   composer.try(
     composer.sequence(
       patient('planner', 3),
@@ -23,9 +23,16 @@ module.exports = composer.let({ run: null, driver: null, token: null },
             },
             composer.if(p => p.failure !== null, cold)),
           cold)),
+      () => ({}),
       composer.dowhile(
-        composer.sequence(() => ({ run }), patient('splitter', 3)),
-        p => p.pending),
+        composer.sequence(
+          p => ({ run, driver, items: p.value, lost: p.lost }),
+          patient('splitter', 3),
+          p => { pending = p.pending },
+          composer.if(p => p.value.length > 0,
+            composer.try('/_/dl/wave', p => ({ lost: String(p.error).slice(0, 2000) })),
+            () => ({}))),
+        () => pending),
       () => ({ wave: null }),
       composer.dowhile(
         composer.sequence(

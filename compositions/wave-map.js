@@ -1,8 +1,10 @@
-// One wave: the trainers side by side. A trainer's error becomes its item, so that one lane never fails the others; and it is
-// cut, for the items of all lanes are one result.
+// One wave: trainers, or splitters of a large dataset, side by side. What one fails with becomes its item, so that it never
+// fails the others; and it is cut, for all items are one result.
 const composer = require('openwhisk-composer')
 
-module.exports = composer.map(composer.try('/_/dl/trainer', p => {
-  const said = typeof p.error === 'string' ? p.error : JSON.stringify(p.error)
-  return { failed: said.slice(0, 2000) }
-}))
+module.exports = composer.map(composer.try(
+  composer.if(p => p.kind === 'split', '/_/dl/splitter', '/_/dl/trainer'),
+  p => {
+    const said = typeof p.error === 'string' ? p.error : JSON.stringify(p.error)
+    return { failed: said.slice(0, 2000) }
+  }))

@@ -11,6 +11,7 @@ from common.errors import RunError, classified
 from common.plan import plan as plans
 from common.rounds import drive, pace, slices
 from common.rounds.throttle import Throttle
+from common.split import wave as split_wave
 from common.storage.beat import beating
 from common.storage.objects import Objects
 from common.storage.run import Run
@@ -21,7 +22,9 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     """Return the next wave's slices (`value`, maybe none yet) and whether the run is still `pending`."""
     run = Run(Objects(args["s3"]), args["run"])
     if args.get("look"):
-        return {"whole": drive.look(run, plans.read(run), args.get("wave"), time.time())}
+        plan, wave = plans.read(run), args.get("wave")
+        whole = split_wave.look(run, plan, wave) if isinstance(wave, str) else drive.look(run, plan, wave, time.time())
+        return {"whole": whole}
     turn = drive.Turn(
         driver=args.get("driver", ""),
         wave=args.get("wave"),

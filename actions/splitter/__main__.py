@@ -1,12 +1,18 @@
-"""Splitter: writes the run's shards and held-out sets; called again while `pending`."""
+"""Splitter: writes the run's shards and held-out sets; called again while `pending`.
+
+Of a large dataset it gives waves of splitters instead, each called with `slices`, then puts together what they left.
+"""
 
 import os
 import time
 from typing import Any
 
-from common.errors import classified
+from common.errors import RunError, classified
 from common.plan import plan as plans
-from common.split.split import split
+from common.rounds import pace
+from common.rounds.drive import Turn
+from common.rounds.throttle import Throttle
+from common.split import driver
 from common.storage.beat import beating
 from common.storage.objects import Objects
 from common.storage.run import Run
@@ -14,8 +20,24 @@ from common.storage.run import Run
 
 @classified
 def main(args: dict[str, Any]) -> dict[str, Any]:
-    """Return whether the split needs another call."""
+    """Return the next wave's slices (`value`, maybe none) and whether the split needs another call."""
     run = Run(Objects(args["s3"]), args["run"])
-    deadline = float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000
-    with beating(run):
-        return {"run": run.name, "pending": not split(run, plans.read(run), deadline)}
+    plan, until = plans.read(run), float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000
+    if "slices" in args:
+        with beating(run):
+            return {"run": run.name, "slices": driver.carry_out(run, plan, args["slices"], until)}
+    turn = Turn(
+        driver=args.get("driver", ""),
+        wave=None,
+        items=args.get("items") or [],
+        lost=None if args.get("lost") is None else str(args["lost"]),
+        until=until,
+        limits=pace.read_limits(os.environ["__OW_API_HOST"]),
+    )
+    try:
+        with beating(run):
+            value, pending = driver.take(run, plan, turn)
+    except RunError:
+        Throttle(run.objects, run.name, turn.limits).leave(time.time())
+        raise
+    return {"run": run.name, "pending": pending, "value": value}

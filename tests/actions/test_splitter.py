@@ -28,7 +28,7 @@ def rows(x, y):
 
 def split(action, given):
     run = action("planner")(given)["run"]
-    assert action("splitter")({"s3": given["s3"], "run": run}) == {"run": run, "pending": False}
+    assert action("splitter")({"s3": given["s3"], "run": run}) == {"run": run, "pending": False, "value": []}
     return f"runs/{run}/"
 
 

@@ -25,9 +25,9 @@ RUN = {
 }  # whoever reads what the waves have left
 HELD = {  # wings, or modules of wings
     "planner": {"data", "plan", "reports/progress", "rounds", "storage"},
-    "splitter": {"data", "split", "storage", *PLAN},
+    "splitter": {"data", "plan/keras_names", "rounds", "split", "storage", *PLAN},
     "trainer": {"training", "plan/keras_config", "plan/schedule", "storage/state", "storage/transfer"},
-    "reducer": RUN,
+    "reducer": {"split/slices", "split/wave", *RUN},
     "evaluator": {"reports/evaluation", "reports/report", "training/processor", *RUN},
     "status": {"reports/progress", *RUN},
     "on-upload": set(),

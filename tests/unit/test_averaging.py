@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from common.errors import RunError
 from common.rounds import averaging
 from common.storage import state
+from common.storage.file import parts
 
 RULES = {
     "trainable.0000.kernel": "mean",
@@ -118,7 +119,7 @@ def test_chunks_and_parts_give_the_same_bytes(tmp_path, monkeypatch):
     lanes = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
     whole = b"".join(averaging.merged(lanes, [1, 2], {}))
     monkeypatch.setattr(averaging, "CHUNK", 4)
-    pieces = list(averaging.parts(averaging.merged(lanes, [1, 2], {}), 100))
+    pieces = list(parts(averaging.merged(lanes, [1, 2], {}), 100))
     assert b"".join(pieces) == whole
     assert all(len(piece) >= 100 for piece in pieces[:-1])
 
@@ -126,9 +127,9 @@ def test_chunks_and_parts_give_the_same_bytes(tmp_path, monkeypatch):
 @pytest.mark.parametrize("ahead", [8, 16, 700, 1 << 20])
 def test_whatever_is_read_ahead_the_average_is_the_same(tmp_path, ahead):
     whole = [lane(tensors(seed), tmp_path / f"{seed}") for seed in range(2)]
-    parts = [lane(tensors(seed), tmp_path / f"{seed}", ahead) for seed in range(2)]
+    lanes = [lane(tensors(seed), tmp_path / f"{seed}", ahead) for seed in range(2)]
     expected = b"".join(averaging.merged(whole, [1, 2], {}))
-    assert b"".join(averaging.merged(parts, [1, 2], {})) == expected
+    assert b"".join(averaging.merged(lanes, [1, 2], {})) == expected
 
 
 def test_small_tensors_are_read_together(tmp_path):

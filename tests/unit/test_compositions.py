@@ -17,6 +17,7 @@ DIED = {"error": "The action did not produce a valid response and exited unexpec
 AWAY = {"error": "StoreError: s3://b/k: the object store does not answer: EndpointConnectionError"}
 WRONG = {"error": "ModelError: model: got labels of shape (3,), expected (4,)"}
 PLANNED = {"run": "r", "driver": "d", "token": "t", "value": []}
+SPLIT = {"pending": False, "value": []}
 REPORT = {"run": "r", "accuracy": 0.5}
 
 
@@ -117,7 +118,7 @@ def test_the_cause_is_told_where_the_store_never_comes_back(conduct):
 GIVEN = {"run": "r", "driver": "d", "wave": None, "items": [], "lost": None}
 ANSWERS = {
     "planner": PLANNED,
-    "splitter": {"pending": False},
+    "splitter": SPLIT,
     "train": {"pending": False},
     "evaluator": REPORT,
     "reducer": {"pending": False, "wave": None, "value": []},
@@ -173,18 +174,30 @@ def test_the_steps_of_a_run_follow_each_other(conduct):
         "run-steps",
         {"given": {"dataset": "d"}, "uploaded": False, "invocation": {"id": "i", "time": 1.0}},
         planner=[PLANNED],
-        splitter=[{"pending": True}, {"pending": False}],
+        splitter=[{"pending": True, "value": []}, SPLIT],
         train=train,
         evaluator=[REPORT],
     )
     assert found["calls"] == [
         ["planner", {"given": {"dataset": "d"}, "uploaded": False, "invocation": {"id": "i", "time": 1.0}}],
-        ["splitter", {"run": "r"}],
-        ["splitter", {"run": "r"}],
+        ["splitter", {"run": "r", "driver": "d"}],
+        ["splitter", {"run": "r", "driver": "d"}],
         ["train", {"run": "r", "driver": "d", "wave": None}],
         ["train", {"run": "r", "driver": "d", "wave": 3, "items": [{"step": 1}], "lost": None}],
         ["evaluator", {"run": "r"}],
     ]
+    assert found["result"] == {"result": REPORT}
+
+
+def test_waves_of_splitters_come_before_the_training_and_are_told_to_the_splitter(conduct):
+    slices = [{"kind": "split", "slices": [0]}, {"kind": "split", "slices": [1]}]
+    answers = {**{name: [answer] for name, answer in ANSWERS.items()}}
+    answers["splitter"] = [{"pending": True, "value": slices}, {"pending": True, "value": slices}, SPLIT]
+    items = [{"slices": 1}, {"failed": "x"}]
+    found = conduct("run-steps", GIVEN, **answers, wave=[{"value": items}, DIED])
+    assert [given["value"] for given in named(found, "wave")] == [slices] * 2
+    turn = {"run": "r", "driver": "d"}
+    assert named(found, "splitter") == [turn, {**turn, "items": items}, {**turn, "lost": DIED["error"]}]
     assert found["result"] == {"result": REPORT}
 
 
@@ -211,7 +224,7 @@ def test_the_warm_up_goes_on_beside_the_split_and_tells_why_a_trainer_stays_cold
 
 def test_what_ends_the_training_ends_the_run(conduct):
     failed = {"failed": "RunError: run r was cancelled"}
-    found = conduct("run-steps", {}, planner=[PLANNED], splitter=[{"pending": False}], train=[failed])
+    found = conduct("run-steps", {}, planner=[PLANNED], splitter=[SPLIT], train=[failed])
     assert found["result"] == {"run": "r", "token": "t", "failed": "RunError: run r was cancelled"}
 
 

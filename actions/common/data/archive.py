@@ -9,9 +9,12 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable
+from typing import BinaryIO
 
 from common.errors import plain
 
+LOCAL_BYTES = 30  # of a member's own header, up to its name
 CONTENTS_BYTES = 2 << 20  # of a table of contents: 40,000 members, which take far more in memory
 UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
@@ -40,6 +43,16 @@ def open_zip(file: Bounded) -> zipfile.ZipFile:
     archive = zipfile.ZipFile(file)
     file.limit = None
     return archive
+
+
+def open_stored(opened: Callable[[], BinaryIO], member: zipfile.ZipInfo) -> BinaryIO:
+    """Open the file of a zip where an unpacked member begins, without its checksum: to go on from anywhere."""
+    file = opened()
+    file.seek(member.header_offset)
+    header = file.read(LOCAL_BYTES)
+    name, extra = struct.unpack("<2H", header[-4:])
+    file.seek(name + extra, io.SEEK_CUR)
+    return file
 
 
 def cause(error: BaseException) -> str:

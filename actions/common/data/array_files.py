@@ -3,17 +3,19 @@
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.data.archive import UNREADABLE, cause
+from common.data.archive import UNREADABLE, cause, open_stored
 from common.data.array_names import ArrayNames, check_asked
 from common.data.arrays import Array, Pair
 from common.data.classes import Classes
 from common.data.columns import Asked, Columns
 from common.data.npy import misfit, read_header, read_rows, rows_at_once, unfit
+from common.data.rows import Open
 from common.data.text import encoded
 from common.errors import DatasetError, placed
 
@@ -29,13 +31,18 @@ class Member:
     place: str
     open: Callable[[], IO[bytes]]
     size: int | None  # bytes, header included; None: only reading tells
+    seek: Callable[[], IO[bytes]] | None  # opens it unchecked, to begin anywhere; None: it is read from its start
 
 
-def members_of(opened: Callable[[], zipfile.ZipFile], place: str) -> dict[str, Member]:
-    """Return the arrays of an `.npz`; each is read by a file of its own, as several are read side by side."""
+def members_of(opened: Callable[[], zipfile.ZipFile], raw: Open, place: str) -> dict[str, Member]:
+    """Return the arrays of an `.npz`; each is read by a file of its own, as several are read side by side.
+
+    `raw` opens the file that the zip lies in.
+    """
 
     def member(info: zipfile.ZipInfo) -> Member:
-        return Member(place, lambda: opened().open(info), info.file_size)
+        seek = partial(open_stored, raw, info) if info.compress_type == zipfile.ZIP_STORED else None
+        return Member(place, lambda: opened().open(info), info.file_size, seek)
 
     held = [info for info in opened().infolist() if info.filename.endswith(".npy")]
     return {info.filename.removesuffix(".npy"): member(info) for info in held}
@@ -86,15 +93,20 @@ class ArrayFiles:
         """Return the names of arrays that no training uses."""
         return self.names.unused(self.columns)
 
-    def batches(self, arrays: Sequence[Array]) -> Iterator[list[NDArray[Any]]]:
+    def batches(self, arrays: Sequence[Array], begin: int = 0) -> Iterator[list[NDArray[Any]]]:
         """Yield rows of arrays side by side, CHUNK_BYTES at a time; DatasetError when a file is damaged."""
         rows = rows_at_once(arrays)
-        return side_by_side([self._rows(array, rows) for array in arrays])
+        return side_by_side([self._rows(array, rows, begin) for array in arrays])
 
-    def _rows(self, array: Array, rows: int) -> Iterator[NDArray[Any]]:
+    def seeks(self) -> bool:
+        """Tell whether reading may begin anywhere: nothing is packed, nothing in Fortran order."""
+        names = [name for name in (*self.names.own(self.columns), *self.columns.beside) if name in self.members]
+        return all(member.seek and not is_fortran(member.seek) for name in names for member in self.members[name])
+
+    def _rows(self, array: Array, rows: int, begin: int) -> Iterator[NDArray[Any]]:
         """Yield an array's rows, `rows` at a time: text of labels as class numbers, of inputs as the array has it."""
         classes = Classes(self.columns.classes or ())
-        for held in self._stored(array.name, rows):
+        for held in self._stored(array.name, rows, begin):
             if held.dtype.kind not in TEXTS or array.name == self.columns.group:
                 yield held
             else:
@@ -157,19 +169,34 @@ class ArrayFiles:
             self._wrong(f"{array.name} got {wrong}")
         return array
 
-    def _stored(self, name: str, rows: int) -> Iterator[NDArray[Any]]:
-        """Yield an array's rows as its files hold them."""
+    def _stored(self, name: str, rows: int, begin: int = 0) -> Iterator[NDArray[Any]]:
+        """Yield an array's rows as its files hold them, from row `begin` on."""
         for member in self.members[name]:
             array = self._part(name, member, None)
             try:
-                with member.open() as file:
-                    yield from read_rows(file, array, rows)
-                    file.read(1)  # reaches the end, where zipfile compares the checksum
+                if begin < array.shape[0]:
+                    yield from read_member(member, array, rows, begin)
             except UNREADABLE as error:
                 self._wrong(f"{name} is damaged ({cause(error)}), expected a whole file", member)
+            begin = max(0, begin - array.shape[0])
 
     def _wrong(self, what: str, member: Member | None = None) -> NoReturn:
         raise DatasetError(f"{member.place if member else self.place}: {what}") from None
+
+
+def read_member(member: Member, array: Array, rows: int, begin: int) -> Iterator[NDArray[Any]]:
+    """Yield an array's rows from its file; from its start the checksum that a zip has is compared, too."""
+    with member.seek() if member.seek and begin else member.open() as file:
+        yield from read_rows(file, array, rows, begin)
+        if not begin:
+            file.read(1)  # reaches the end, where zipfile compares it
+
+
+def is_fortran(opened: Callable[[], IO[bytes]]) -> bool:
+    """Return whether an array of several axes lies in Fortran order."""
+    with opened() as file:
+        shape, fortran, _ = read_header(file)
+    return fortran and len(shape) > 1
 
 
 def as_bytes(dtype: str) -> str:

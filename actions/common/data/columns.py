@@ -43,6 +43,11 @@ class Columns:
     means: dict[str, float] | None = None  # of each column of numbers, where they stand for what is missing
     image_size: tuple[int, int] | None = None
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The names of what an example weighs and belongs to, where it does."""
+        return tuple(name for name in (self.weight, self.group) if name)
+
 
 def read_columns(inputs: Iterable[Input]) -> tuple[str, ...]:
     """Return the names of all columns of some inputs, each once."""

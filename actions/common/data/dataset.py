@@ -46,8 +46,11 @@ class Dataset(Protocol):
     def unused(self) -> list[str]:
         """Return the names of what no training uses."""
 
-    def batches(self, arrays: Sequence[Array]) -> Iterator[list[NDArray[Any]]]:
-        """Yield rows of arrays side by side, in order."""
+    def batches(self, arrays: Sequence[Array], begin: int = 0) -> Iterator[list[NDArray[Any]]]:
+        """Yield rows of arrays side by side, in order, from one of them on."""
+
+    def seeks(self) -> bool:
+        """Tell whether reading may begin anywhere; otherwise all that lies before is read, too."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def arrays_in(parts: Sequence[Part], place: str) -> dict[str, list[Member]]:
     for part in parts:
         if part.head.startswith(formats.NPY):
             stem = PurePosixPath(part.at.key).name.partition(".")[0]
-            held = {stem: Member(place, part.open, None if part.packed else part.size)}
+            held = {stem: array_of(part, place)}
         elif is_npz(part.head):
             held = zipped_arrays(part, place)
         else:
@@ -106,6 +109,11 @@ def arrays_in(parts: Sequence[Part], place: str) -> dict[str, list[Member]]:
         for name, member in held.items():
             found.setdefault(name, []).append(member)
     return found
+
+
+def array_of(part: Part, place: str) -> Member:
+    """Return the array of an `.npy`."""
+    return Member(place, part.open, None, None) if part.packed else Member(place, part.open, part.size, part.open)
 
 
 def is_npz(head: bytes) -> bool:
@@ -123,7 +131,7 @@ def zipped_arrays(part: Part, place: str) -> dict[str, Member]:
         return open_zip(Bounded(cast(io.BufferedReader, part.open()).detach(), BUFFER_BYTES))
 
     try:
-        return members_of(opened, place)
+        return members_of(opened, part.open, place)
     except UNREADABLE as error:
         raise DatasetError(f"{place}: got no readable .npz ({cause(error)}), expected a file of numpy.savez") from None
 

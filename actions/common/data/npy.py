@@ -66,16 +66,27 @@ def rows_at_once(arrays: Iterable[Array]) -> int:
     return max(1, min(CHUNK_ROWS, CHUNK_BYTES // sum(array.row_bytes for array in arrays)))
 
 
-def read_rows(file: IO[bytes], array: Array, rows: int) -> Iterator[NDArray[Any]]:
-    """Yield an array's rows from its file, `rows` at a time; EOFError where it ends too early."""
+def read_rows(file: IO[bytes], array: Array, rows: int, begin: int = 0) -> Iterator[NDArray[Any]]:
+    """Yield an array's rows from its file, `rows` at a time, from row `begin` on; EOFError where it ends too early."""
     _, fortran, _ = read_header(file)
-    by = by_columns if fortran and len(array.shape) > 1 else by_rows
-    return by(file, array, rows)
+    if fortran and len(array.shape) > 1:
+        return by_columns(file, array, rows, begin)
+    skip(file, begin * array.row_bytes)
+    return by_rows(file, array, rows, begin)
 
 
-def by_rows(file: IO[bytes], array: Array, rows: int) -> Iterator[NDArray[Any]]:
-    """Yield an open array, `rows` at a time."""
-    for first in range(0, array.shape[0], rows):
+def skip(file: IO[bytes], length: int) -> None:
+    """Pass over bytes of an open file."""
+    if file.seekable():
+        file.seek(length, io.SEEK_CUR)
+        return
+    while length > 0 and (body := file.read(min(COPY_BYTES, length))):
+        length -= len(body)
+
+
+def by_rows(file: IO[bytes], array: Array, rows: int, begin: int) -> Iterator[NDArray[Any]]:
+    """Yield an array that is open at row `begin`, `rows` at a time."""
+    for first in range(begin, array.shape[0], rows):
         count = min(rows, array.shape[0] - first)
         length = count * array.row_bytes
         if len(body := file.read(length)) < length:
@@ -83,13 +94,13 @@ def by_rows(file: IO[bytes], array: Array, rows: int) -> Iterator[NDArray[Any]]:
         yield np.frombuffer(body, dtype=array.dtype).reshape(count, *array.shape[1:])
 
 
-def by_columns(file: IO[bytes], array: Array, rows: int) -> Iterator[NDArray[Any]]:
-    """Yield an open array that lies in Fortran order, `rows` at a time, by way of the disk."""
+def by_columns(file: IO[bytes], array: Array, rows: int, begin: int) -> Iterator[NDArray[Any]]:
+    """Yield an open array that lies in Fortran order, `rows` at a time from row `begin` on, by way of the disk."""
     with tempfile.TemporaryFile() as spool:
         shutil.copyfileobj(file, spool, COPY_BYTES)
         if spool.tell() != array.shape[0] * array.row_bytes:
             raise EOFError(f"{spool.tell()} of {array.shape[0] * array.row_bytes} bytes")
         spool.flush()
         whole = np.memmap(spool, array.dtype, "r", shape=array.shape, order="F")
-        for first in range(0, array.shape[0], rows):
+        for first in range(begin, array.shape[0], rows):
             yield np.ascontiguousarray(whole[first : first + rows])

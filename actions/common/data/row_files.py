@@ -72,8 +72,18 @@ class RowFiles:
         """Return the names of columns that no training uses."""
         return sorted(self.held.keys() - {column.name for column in self._used()})
 
-    def batches(self, arrays: Sequence[Array]) -> Iterator[list[NDArray[Any]]]:
-        """Yield rows of arrays of `training()` or of `test()` side by side, batch by batch."""
+    def batches(self, arrays: Sequence[Array], begin: int = 0) -> Iterator[list[NDArray[Any]]]:
+        """Yield rows of arrays of `training()` or of `test()` side by side, batch by batch, from row `begin` on."""
+        for batch in self._rows(arrays):
+            if begin < len(batch[0]):
+                yield [rows[begin:] for rows in batch]
+            begin = max(0, begin - len(batch[0]))
+
+    def seeks(self) -> bool:
+        """Tell that what lies before a row is read, too."""
+        return False
+
+    def _rows(self, arrays: Sequence[Array]) -> Iterator[list[NDArray[Any]]]:
         if arrays[0].name.startswith(TEST):
             own = [replace(array, name=array.name.removeprefix(TEST)) for array in arrays]
             yield from self._beside(arrays[0].shape[0]).batches(own)

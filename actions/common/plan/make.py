@@ -42,6 +42,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         parameters=full,
         dataset=tuple(held.source(part) for part in parts),
         columns=dataset.columns,
+        seekable=dataset.seeks(),
         train=train,
         held=tuple(held_out),
         weighted=bool(train.weight or full["class_weight"]),

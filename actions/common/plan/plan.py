@@ -55,6 +55,7 @@ class Plan:
     parameters: dict[str, Any]  # that, and the defaults
     dataset: tuple[Source, ...]
     columns: Columns
+    seekable: bool  # whether its reading may begin anywhere
     train: Pair
     held: tuple[HeldOut, ...]
     weighted: bool  # whether examples weigh differently in the loss

@@ -219,16 +219,3 @@ def rounded(value: Chunk, entry: Entry, name: str) -> Chunk:
     if entry.dtype.kind == "f" and not state.within(found, float(np.finfo(entry.dtype).max)):
         raise InspectionError(f"{name}: the lanes' average is beyond {entry.dtype.name}, expected finite numbers")
     return found
-
-
-def parts(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Yield the same bytes in parts of `size` or more, but for the last."""
-    held, length = [], 0
-    for piece in pieces:
-        held.append(piece)
-        length += len(piece)
-        if length >= size:
-            yield b"".join(held)
-            held, length = [], 0
-    if held:
-        yield b"".join(held)

@@ -14,6 +14,7 @@ from common.rounds.averaging import Lane, Moving, Outer
 from common.rounds.inspection import Due, Inspected
 from common.rounds.ledger import Slice
 from common.storage import keys, state
+from common.storage.file import parts
 from common.storage.objects import PART_BYTES
 from common.storage.run import Run
 from common.storage.stream import Stream
@@ -82,7 +83,7 @@ def close(run: Run, plan: Plan, found: Round) -> Refusals:
     pushed, reset, moved = outer(run, plan, found), fresh(run, plan, found), moving(run, found, lanes, weights)
     pieces = averaging.merged(lanes, weights, metadata, pushed, reset, moved)
     try:
-        run.objects.create_from(run.at(keys.model_key(found.number + 1)), averaging.parts(pieces, PART_BYTES))
+        run.objects.create_from(run.at(keys.model_key(found.number + 1)), parts(pieces, PART_BYTES))
     except InspectionError as error:
         return dict.fromkeys(error.lanes or found.steps, str(error))
     return {}

@@ -13,13 +13,15 @@ from common.errors import DatasetError
 Rows = dict[str, NDArray[Any]]  # of each array by the name that its file has, equally many
 
 
-def checked_rows(dataset: Dataset, arrays: Mapping[str, Array], classes: int | None) -> Iterator[tuple[int, Rows]]:
-    """Yield (first example, rows of arrays as stored); DatasetError at the first value that cannot be trained on.
+def checked_rows(
+    dataset: Dataset, arrays: Mapping[str, Array], classes: int | None, begin: int = 0
+) -> Iterator[tuple[int, Rows]]:
+    """Yield (first example, rows of arrays as stored) from one on; DatasetError at a value that cannot be trained on.
 
     `classes`: how many classes the labels `y` may name; None where they are numbers.
     """
-    first, dtypes = 0, {name: stored_dtype(array.dtype) for name, array in arrays.items()}
-    for given in dataset.batches(list(arrays.values())):
+    first, dtypes = begin, {name: stored_dtype(array.dtype) for name, array in arrays.items()}
+    for given in dataset.batches(list(arrays.values()), begin):
         with np.errstate(over="ignore"):  # what 32 bits do not hold becomes infinite, which is refused
             rows = {name: one.astype(dtypes[name], copy=False) for name, one in zip(arrays, given, strict=True)}
         for name, held in rows.items():

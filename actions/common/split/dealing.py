@@ -1,48 +1,66 @@
 """Examples dealt out: the training set into shards and held-out sets, each array into a file; used by the splitter."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.data import shards
-from common.data.arrays import Array, stored_dtype
+from common.data.arrays import Array
 from common.data.dataset import Dataset
 from common.data.groups import Held
 from common.errors import ParameterError
 from common.plan.plan import HeldOut, Plan
 from common.split import weights
 from common.split.checks import Rows, checked_rows
+from common.split.slices import header
 from common.storage import keys
 
 WEIGHT = "weight"
+Blocks = Iterator[tuple[int, Rows]]  # the first example of each, and its rows
 
 
-def deal_shards(plan: Plan, dataset: Dataset, groups: shards.Groups | None, folder: Path) -> dict[str, Path]:
-    """Write the training set's shards, and the sets that are dealt out of it; return {key: file}."""
+@dataclass(frozen=True)
+class Deal:
+    """A set's rows, and who gets each: `owner` `(examples,)`, of `targets`, which are {owner: {array: its key}}."""
+
+    arrays: Mapping[str, Array]
+    owner: NDArray[np.int8]
+    targets: Mapping[int, Mapping[str, str]]
+    rows: Callable[[int], Blocks]  # from an example on
+
+
+def training(plan: Plan, dataset: Dataset, groups: shards.Groups | None) -> Deal:
+    """Return how the training set becomes shards, and the sets that are dealt out of it."""
     dealt = [held for held in plan.held if held.pair is None]
     fixed = owners_of_groups(plan, dataset, dealt) if plan.train.group and dealt else None
     counts = [held.examples for held in dealt] if fixed is None else []
     owner = shards.assign(groups, plan.train.examples, plan.workers, plan.seed, counts, fixed)
-    wanted = plan.train.data()
     targets = {lane: {one: keys.shard_key(lane, one) for one in plan.arrays} for lane in range(plan.workers)}
     targets |= {-number: set_keys(plan, held.name) for number, held in enumerate(dealt, 1)}
+    arrays = plan.train.data()
     if not plan.weighted:
-        return deal_out(checked_rows(dataset, wanted, classes(plan)), wanted, owner, targets, folder)
-    own = {WEIGHT: plan.train.weight} if plan.train.weight else {}
-    rows = weighted(checked_rows(dataset, {**wanted, **own}, classes(plan)), weighing(plan, dataset, groups, owner))
-    wanted[WEIGHT] = Array(WEIGHT, owner.shape, "<f4")
-    return deal_out(rows, wanted, owner, targets, folder)
+        return Deal(arrays, owner, targets, partial(checked_rows, dataset, arrays, classes(plan)))
+    read = {**arrays, WEIGHT: plan.train.weight} if plan.train.weight else arrays
+    weighs = weighing(plan, dataset, groups, owner)
+    weight = Array(WEIGHT, owner.shape, "<f4")
+
+    def rows(begin: int) -> Blocks:
+        return weighted(checked_rows(dataset, read, classes(plan), begin), weighs)
+
+    return Deal({**arrays, WEIGHT: weight}, owner, targets, rows)
 
 
-def copy_set(plan: Plan, dataset: Dataset, held: HeldOut, folder: Path) -> dict[str, Path]:
-    """Write the arrays of a held-out set that is none of the training set's; return {key: file}."""
+def copied(plan: Plan, dataset: Dataset, held: HeldOut) -> Deal:
+    """Return how a held-out set becomes objects that is none of the training set's."""
     assert held.pair is not None
     arrays, everyone = held.pair.data(), np.broadcast_to(np.int8(0), (held.examples,))
-    rows = checked_rows(dataset, arrays, classes(plan))
-    return deal_out(rows, arrays, everyone, {0: set_keys(plan, held.name)}, folder)
+    return Deal(arrays, everyone, {0: set_keys(plan, held.name)}, partial(checked_rows, dataset, arrays, classes(plan)))
 
 
 def set_keys(plan: Plan, name: str) -> dict[str, str]:
@@ -86,32 +104,45 @@ def weighing(plan: Plan, dataset: Dataset, groups: shards.Groups | None, owner: 
     return weights.Weights(weights.given(asked, names), groups)
 
 
-def weighted(blocks: Iterable[tuple[int, Rows]], weighs: weights.Weights) -> Iterator[tuple[int, Rows]]:
+def weighted(blocks: Blocks, weighs: weights.Weights) -> Blocks:
     """Yield rows with what each example weighs; that of its own, where there is one, is in the rows that came."""
     for first, rows in blocks:
         yield first, {**rows, WEIGHT: weighs.of(first, len(rows["y"]), rows.get(WEIGHT))}
 
 
-def deal_out(
-    blocks: Iterable[tuple[int, Rows]],
-    arrays: Mapping[str, Array],
-    owner: NDArray[np.int8],
-    targets: Mapping[int, Mapping[str, str]],
-    folder: Path,
-) -> dict[str, Path]:
-    """Stream rows, as stored, into one .npy file per owner and array; return {key: file}.
+def between(blocks: Blocks, ends: Iterable[int]) -> Iterator[Blocks]:
+    """Yield the rows up to each of some ends, in order, which are all used before the next."""
+    held: list[tuple[int, Rows]] = []
 
-    `owner` `(examples,)`; `targets` are {owner: {array: its key}}.
+    def until(end: int) -> Blocks:
+        for first, rows in chain(held[:], blocks):
+            held.clear()
+            count = len(rows["y"])
+            if first + count > end:
+                held.append((end, {name: one[end - first :] for name, one in rows.items()}))
+            if first < end:
+                yield first, {name: one[: end - first] for name, one in rows.items()}
+            if first + count >= end:
+                return
+
+    for end in ends:
+        yield until(end)
+
+
+def deal_out(deal: Deal, blocks: Blocks, folder: Path, begin: int = 0) -> dict[str, Path]:
+    """Stream rows from example `begin` on into a file per owner and array; return {key: file}.
+
+    Where they begin with the first example, the file begins with the head of the whole array.
     """
+    targets = deal.targets
     files = {(who, name): folder / key.replace("/", "-") for who, own in targets.items() for name, key in own.items()}
-    counts = {who: int(np.count_nonzero(owner == who)) for who in targets}
+    counts = {who: int(np.count_nonzero(deal.owner == who)) for who in targets}
     with ExitStack() as stack:
         opened = {place: stack.enter_context(path.open("wb")) for place, path in files.items()}
         for (who, name), file in opened.items():
-            shape, dtype = (counts[who], *arrays[name].shape[1:]), stored_dtype(arrays[name].dtype)
-            np.lib.format.write_array_header_1_0(file, {"descr": dtype.str, "fortran_order": False, "shape": shape})
+            file.write(b"" if begin else header(deal.arrays[name], counts[who]))
         for first, rows in blocks:
-            mine = owner[first : first + len(rows["y"])]
+            mine = deal.owner[first : first + len(rows["y"])]
             for (who, name), file in opened.items():
                 file.write(rows[name][mine == who].tobytes())
     return {targets[who][name]: path for (who, name), path in files.items()}

@@ -1,4 +1,4 @@
-"""A local file on its way into the store: its parts and its digest; used by planner and splitter."""
+"""Bytes on their way into the store: the parts of an upload, and a file's digest."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,3 +18,16 @@ def sha256(path: Path) -> str:
     """Return a file's sha256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parts(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in parts of `size` or more, but for the last."""
+    held, length = [], 0
+    for piece in pieces:
+        held.append(piece)
+        length += len(piece)
+        if length >= size:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)

@@ -10,6 +10,9 @@ LEASE = "lease.json"
 WARM_UP = "warm-up.json"
 WARM = "warm-up/"
 COLD = WARM + "cold.json"
+SHARDS = "shards/"
+PIECES = "pieces/"
+SPLIT_WAVES = "split-waves/"
 BEAT = "beat.json"
 DRIVERS = "drivers/"
 FAILURES = "failures/"
@@ -36,6 +39,11 @@ def part_key(part: str, array: str) -> str:
 def wave_key(wave: int) -> str:
     """Return the key of a wave's ledger entry."""
     return f"waves/{wave:06d}.json"
+
+
+def split_wave_key(wave: int) -> str:
+    """Return the key of the document of a wave of splitters."""
+    return f"{SPLIT_WAVES}{wave:06d}.json"
 
 
 def warm_key(lane: int) -> str:

@@ -4,7 +4,7 @@ Used by every action that holds S3 keys; trainers hold none and never import thi
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +20,8 @@ from common.errors import AbsentError, AccessError, ParameterError, StoreError
 
 URL_SECONDS = 900  # a presigned URL must not outlive its wave by much: activation records keep it
 PART_BYTES = 8 << 20  # S3 refuses multipart parts below 5 MiB
+SMALLEST_BYTES = 5 << 20  # of a part that is not the last
+COPIES = 4  # parts at once that the store copies
 UPLOADS = 1  # parts on their way while the next one is made: their memory is the reducer's
 CONNECTIONS = 32  # at once: 28 lanes, two states before them, UPLOADS
 CONNECTION = ("endpoint", "region", "bucket", "access_key", "secret_key")
@@ -160,14 +162,27 @@ class Objects:
         every = chain([first], parts)
         del first  # or its memory is held until the last part is sent
         upload = self._call("create_multipart_upload", at)["UploadId"]
-        written = False
+        return self._finish(at, upload, lambda: self._send(at, upload, every))
+
+    def compose(self, at: Location, sources: Sequence[Location]) -> bool:
+        """Like create, of other objects' bytes one after the other, which the store copies.
+
+        All but the last have at least SMALLEST_BYTES, none more than 5 GB.
+        """
+        upload = self._call("create_multipart_upload", at)["UploadId"]
+        return self._finish(at, upload, lambda: self._copied(at, upload, sources))
+
+    def unfinished(self, prefix: str) -> list[tuple[Location, str]]:
+        """Return the multipart uploads of the default bucket below a prefix that nobody has ended, and their ids."""
         try:
-            done = self._send(at, upload, every)
-            written = self._once(at, lambda: self._complete(at, upload, done))
-        finally:
-            if not written:
-                self.client.abort_multipart_upload(Bucket=at.bucket, Key=at.key, UploadId=upload)
-        return written
+            answer = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
+        except (ClientError, BotoCoreError) as error:
+            raise failed(Location(self.bucket, prefix), error) from error
+        return [(Location(self.bucket, item["Key"]), item["UploadId"]) for item in answer.get("Uploads", [])]
+
+    def abort(self, at: Location, upload: str) -> None:
+        """End a multipart upload without an object."""
+        self._call("abort_multipart_upload", at, UploadId=upload)
 
     def copy(self, at: Location, to: Location) -> bool:
         """Copy an object within the store; return whether there was one."""
@@ -217,6 +232,28 @@ class Objects:
     def _presign(self, method: str, at: Location, **extra: str) -> str:
         where = {"Bucket": at.bucket, "Key": at.key, **extra}
         return str(self.client.generate_presigned_url(method, Params=where, ExpiresIn=URL_SECONDS))
+
+    def _finish(self, at: Location, upload: str, send: Callable[[], list[dict[str, Any]]]) -> bool:
+        """Complete an upload of what is sent, unless the key exists; abort it where that fails."""
+        written = False
+        try:
+            done = send()
+            written = self._once(at, lambda: self._complete(at, upload, done))
+        finally:
+            if not written:
+                self.client.abort_multipart_upload(Bucket=at.bucket, Key=at.key, UploadId=upload)
+        return written
+
+    def _copied(self, at: Location, upload: str, sources: Sequence[Location]) -> list[dict[str, Any]]:
+        """Let the store copy the parts of an upload, COPIES at a time."""
+
+        def copied(number: int, source: Location) -> dict[str, Any]:
+            copy = {"Bucket": source.bucket, "Key": source.key}
+            answer = self._call("upload_part_copy", at, UploadId=upload, PartNumber=number, CopySource=copy)
+            return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+        with ThreadPoolExecutor(COPIES) as pool:
+            return list(pool.map(copied, range(1, len(sources) + 1), sources))
 
     def _send(self, at: Location, upload: str, parts: Iterable[bytes]) -> list[dict[str, Any]]:
         """Upload parts, UPLOADS at a time while the next one is made."""
