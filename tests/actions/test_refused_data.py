@@ -155,13 +155,13 @@ def test_a_held_out_set_of_other_columns(action, given, put, parameter, body, se
 def test_a_dataset_that_is_replaced_while_it_is_split(action, given, put, monkeypatch):
     given |= {"model": put("r/m.keras", MODELS["table"]), "dataset": put("r/d", csv(table()))}
     run = action("planner")(given)["run"]
-    dealt = dealing.deal_shards
+    dealt = dealing.deal_out
 
     def replaced(*given):
         files = dealt(*given)
         put("r/d", csv(table()[:59]))
         return files
 
-    monkeypatch.setattr(dealing, "deal_shards", replaced)
+    monkeypatch.setattr(dealing, "deal_out", replaced)
     with pytest.raises(RunError, match="expected .* as planned"):
         action("splitter")({"s3": given["s3"], "run": run})

@@ -17,10 +17,11 @@ from common.split import pieces, slices
 from common.storage import keys, objects
 from common.storage.objects import Objects
 from common.storage.run import Run
+from tests.archives import encoded, zipped
 
 from .conftest import keras_file, npz
 from .test_bad_input import npy
-from .test_datasets import MODEL, X, Y, csv, parquet, table
+from .test_datasets import MODEL, X, Y, csv, parquet, pyarrow_parquet, table
 
 SMALL = 600  # bytes of a slice: of the table's 60 rows of 20 bytes, 30; of 200 images of 65, 9
 KEEP = ("shards/", *keys.HELD_OUT)
@@ -66,6 +67,7 @@ def both(action, given, s3, monkeypatch):
     return make
 
 
+IMAGES = np.random.default_rng(2).integers(0, 256, (60, 3, 1, 1), np.uint8)
 FORMS = {
     "npz": (stored(x=X, y=Y), {}, 3),
     "sorted by label": (stored(x=X[np.argsort(Y)], y=np.sort(Y)), {}, 3),
@@ -78,15 +80,20 @@ FORMS = {
     "csv": (csv(table()), {}, 1),
     "csv, rows dropped": (csv(table().assign(wide=[None, *X[1:, 1]])), {"missing": "drop"}, 1),
     "csv.gz": (gzip.compress(csv(table())), {}, 1),
-    "parquet": (parquet(table()), {"test": 0.3}, 1),
+    "parquet": (parquet(table()), {"test": 0.3}, 3),
+    "parquet of groups": (pyarrow_parquet(table(), row_group_size=7), {}, 3),
+    "parquet, rows dropped": (parquet(table().assign(wide=[None, *X[1:, 1]])), {"missing": "drop"}, 1),
+    "images": (zipped({f"{y}/{k}.png": encoded(IMAGES[k]) for k, y in enumerate(Y)}), {}, 1),
 }
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_slices_leave_what_one_splitter_leaves(both, put, name):
     body, said, splitters = FORMS[name]
-    model = put("data/table.keras", MODEL)
-    whole, cut, told = both(model=model, dataset=put("d/slices", body), **said)
+    model = put("data/slices.keras", keras_file(shape=(3, 1, 1), units=4) if name == "images" else MODEL)
+    whole, cut, told = both(
+        model=model, dataset=put("d/slices", body), small=150 if name == "images" else SMALL, **said
+    )
     assert written(cut) == written(whole)
     assert len(told[0]) == min(splitters, len(slices.cut(plans.read(cut))))
     assert cut.find_json(keys.CLASSES) == whole.find_json(keys.CLASSES)

@@ -12,7 +12,7 @@ from common.data.classes import Classes
 from common.data.columns import Asked, Columns
 from common.data.npy import EXAMPLE_BYTES, EXAMPLES
 from common.data.row_inputs import RowInput, inputs_of
-from common.data.rows import TEXT, Cells, Column, RowFile
+from common.data.rows import TEXT, Cells, Column, Grouped, RowFile, cells_from
 from common.data.tally import Tally, complete, taken
 from common.errors import DatasetError, placed, shown
 
@@ -74,24 +74,25 @@ class RowFiles:
 
     def batches(self, arrays: Sequence[Array], begin: int = 0) -> Iterator[list[NDArray[Any]]]:
         """Yield rows of arrays of `training()` or of `test()` side by side, batch by batch, from row `begin` on."""
-        for batch in self._rows(arrays):
-            if begin < len(batch[0]):
-                yield [rows[begin:] for rows in batch]
-            begin = max(0, begin - len(batch[0]))
-
-    def seeks(self) -> bool:
-        """Tell that what lies before a row is read, too."""
-        return False
-
-    def _rows(self, arrays: Sequence[Array]) -> Iterator[list[NDArray[Any]]]:
         if arrays[0].name.startswith(TEST):
             own = [replace(array, name=array.name.removeprefix(TEST)) for array in arrays]
-            yield from self._beside(arrays[0].shape[0]).batches(own)
+            yield from self._beside(arrays[0].shape[0]).batches(own, begin)
             return
+        passed = begin if self.columns.missing == "drop" else 0  # of the rows that are kept
+        for batch in self._rows(arrays, begin - passed):
+            if passed < len(batch[0]):
+                yield [rows[passed:] for rows in batch]
+            passed = max(0, passed - len(batch[0]))
+
+    def seeks(self) -> bool:
+        """Tell whether nothing that lies before a row need be read: which rows are kept, only reading tells."""
+        return self.columns.missing != "drop" and all(isinstance(file, Grouped) for file in self.files)
+
+    def _rows(self, arrays: Sequence[Array], begin: int) -> Iterator[list[NDArray[Any]]]:
         drops = self.columns.missing == "drop"
         read = self._used() if drops else unique(column for array in arrays for column in self._columns(array))
         with placed(self.place):
-            for batch in self._batches(read):
+            for batch in self._batches(read, begin):
                 kept = complete(batch) if drops else slice(None)
                 cells = [Cells(one.values[kept], one.missing[kept]) for one in batch]
                 if len(cells[0].missing):
@@ -146,11 +147,13 @@ class RowFiles:
         inputs = [column for one in self.inputs.values() if not one.text for column in one.columns]
         return {one.column.name: one.mean(rows) for one in tallies if one.column in inputs}
 
-    def _batches(self, columns: Sequence[Column]) -> Iterator[list[Cells]]:
+    def _batches(self, columns: Sequence[Column], begin: int = 0) -> Iterator[list[Cells]]:
         names = [column.name for column in columns]
         for number, file in enumerate(self.files, 1):
-            with placed(f"part {number}" if len(self.files) > 1 else None):
-                yield from file.batches(names)
+            if begin < file.rows:
+                with placed(f"part {number}" if len(self.files) > 1 else None):
+                    yield from cells_from(file, names, begin)
+            begin = max(0, begin - file.rows)
 
 
 def unique(columns: Iterable[Column]) -> list[Column]:

@@ -1,8 +1,10 @@
 """What every reader of rows gives, of a table or of images with labels: its columns, and their cells by batches."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from itertools import accumulate
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,3 +54,28 @@ class RowFile(Protocol):
     def batches(self, names: Sequence[str]) -> Iterator[list[Cells]]:
         """Yield a list as long as `names`, every time of as many rows each."""
         ...
+
+
+@runtime_checkable
+class Grouped(RowFile, Protocol):
+    """A file of rows of which parts can be read without what lies before."""
+
+    groups: Sequence[int]  # rows of each part
+
+    def batches_after(self, names: Sequence[str], groups: int) -> Iterator[list[Cells]]:
+        """Yield cells as `batches` does, of the rows behind so many parts."""
+        ...
+
+
+def cells_from(file: RowFile, names: Sequence[str], begin: int) -> Iterator[list[Cells]]:
+    """Yield the cells of some columns from row `begin` on."""
+    batches = file.batches(names)
+    if isinstance(file, Grouped):
+        ends = list(accumulate(file.groups))
+        passed = bisect_right(ends, begin)
+        batches, begin = file.batches_after(names, passed), begin - (ends[passed - 1] if passed else 0)
+    for batch in batches:
+        count = len(batch[0].missing)
+        if begin < count:
+            yield [Cells(one.values[begin:], one.missing[begin:]) for one in batch] if begin else batch
+        begin = max(0, begin - count)

@@ -47,6 +47,7 @@ class Parquet:
                 held = parquet_file(file, None, BLOCK_BYTES)
                 self._metadata, schema = held.metadata, held.schema_arrow
                 self._sizes, self.rows, names = sizes_of(held), held.metadata.num_rows, names_of(schema)
+                self.groups = [held.metadata.row_group(n).num_rows for n in range(held.metadata.num_row_groups)]
         if self.rows < 1:
             raise DatasetError("got no row, expected at least one")
         with reads():
@@ -57,13 +58,19 @@ class Parquet:
         held = {column.name: column for column in self.columns}
         yield from read_cells(self._read(names), [held[name] for name in names], reads)
 
-    def _read(self, names: Sequence[str]) -> Iterator[list[Any]]:
-        leaves, row = self._sizes.leaves(names), 0
+    def batches_after(self, names: Sequence[str], groups: int) -> Iterator[list[Cells]]:
+        """Yield the cells of some columns, of the rows behind so many row groups."""
+        held = {column.name: column for column in self.columns}
+        yield from read_cells(self._read(names, groups), [held[name] for name in names], reads)
+
+    def _read(self, names: Sequence[str], passed: int = 0) -> Iterator[list[Any]]:
+        leaves, row = self._sizes.leaves(names), sum(self.groups[:passed])
         count, share = self._sizes.batch_rows(leaves), BUFFERS_BYTES // len(leaves)
         with by_blocks(self._open()) as file:
             with reads(file):
                 held = parquet_file(file, self._metadata, min(BUFFER_BYTES, max(BLOCK_BYTES, share)))
-            batches = held.iter_batches(count, columns=[*names], use_threads=False)
+            left = range(passed, len(self.groups))
+            batches = held.iter_batches(count, left, columns=[*names], use_threads=False)
             while (batch := following(batches, file)) is not None:
                 row += len(batch)
                 yield [batch.column(name) for name in names]
