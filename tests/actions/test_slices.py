@@ -11,9 +11,9 @@ import signal
 import numpy as np
 import pytest
 
-from common.errors import RunError
+from common.errors import AbsentError, RunError
 from common.plan import plan as plans
-from common.split import pieces, slices
+from common.split import driver, pieces, slices
 from common.storage import keys, objects
 from common.storage.objects import Objects
 from common.storage.run import Run
@@ -262,3 +262,21 @@ def killed(action, given, run, dice):
 def splitter(action, s3, value):
     objects.connect.cache_clear()  # a connection is not shared with the parent
     action("splitter")({"s3": s3, **value})
+
+
+def test_a_twin_that_has_put_it_together_ends_nobodys_run(action, begun, monkeypatch):
+    run, given, expected = begun
+    for value in action("splitter")({"s3": given["s3"], "run": run.name, "driver": "d"})["value"]:
+        action("splitter")({"s3": given["s3"], **value})
+    missing, twin = driver.missing, {"s3": given["s3"], "run": run.name, "driver": "e"}
+
+    def overtaken(*given):
+        left = missing(*given)
+        monkeypatch.setattr(driver, "missing", missing)
+        assert action("splitter")(twin) == {"run": run.name, "pending": False, "value": []}
+        return left
+
+    monkeypatch.setattr(driver, "missing", overtaken)
+    with pytest.raises(AbsentError):  # which is tried again
+        action("splitter")({**twin, "driver": "d"})
+    assert drive(action, given, run.name) == [] and written(run) == expected

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from common.data.arrays import Array, stored_dtype
-from common.errors import RunError
+from common.errors import AbsentError
 from common.plan.plan import Plan
 from common.storage import keys
 from common.storage.run import SPLIT_KEYS, Run
@@ -51,12 +51,12 @@ class Mark:
 
 
 def read_marks(run: Run, slices: Iterable[Slice]) -> dict[Slice, Mark]:
-    """Return what each slice has left; RunError where one is not done."""
+    """Return what each slice has left; AbsentError where that is gone: another splitter has put it together."""
     found = {}
     for piece in slices:
         held = run.find_whole(piece.mark_key, tuple(field.name for field in fields(Mark)))
         if held is None:
-            raise RunError(f"run {run.name}: got no {piece.mark_key}, expected all slices of the dataset")
+            raise AbsentError(f"run {run.name}: got no {piece.mark_key}, expected all slices of the dataset")
         found[piece] = Mark({key: (size, digest) for key, (size, digest) in held["pieces"].items()}, held["warnings"])
     return found
 
