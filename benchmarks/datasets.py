@@ -62,13 +62,13 @@ def npz(folder: Path, size: int) -> None:
 
 
 def parquet(folder: Path, size: int) -> None:
-    """Write Parquet with a column of lists, a row group a block."""
+    """Write Parquet with a column of lists; a byte takes four in it, and a row group has at most 64 MB of a column."""
     width = int(np.prod(EXAMPLE))
     schema = pyarrow.schema([("x", pyarrow.list_(pyarrow.uint8(), width)), ("y", pyarrow.int64())])
     with pyarrow.parquet.ParquetWriter(folder / "d.parquet", schema, compression="none", use_dictionary=False) as file:
         for x, y in blocks(rows(size, ARRAY), EXAMPLE, "|u1"):
             lists = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(x.ravel()), width)
-            file.write_table(pyarrow.table({"x": lists, "y": y}, schema=schema))
+            file.write_table(pyarrow.table({"x": lists, "y": y}, schema=schema), row_group_size=BLOCK // 2)
 
 
 def csv(folder: Path, size: int) -> None:

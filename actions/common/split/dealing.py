@@ -144,5 +144,5 @@ def deal_out(deal: Deal, blocks: Blocks, folder: Path, begin: int = 0) -> dict[s
         for first, rows in blocks:
             mine = deal.owner[first : first + len(rows["y"])]
             for (who, name), file in opened.items():
-                file.write(rows[name][mine == who].tobytes())
+                file.write(np.ascontiguousarray(rows[name][mine == who]).data)
     return {targets[who][name]: path for (who, name), path in files.items()}
