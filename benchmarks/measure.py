@@ -78,8 +78,8 @@ def deployed(running: Running, case: Case, pair: int, data: Path, model: Path) -
     }
     if case.curve and case.method == "pipeline" and results:
         found["points"] = curves.points(running.bucket, runs[0], began, data)
-    for run in runs:
-        empty(running.bucket, f"runs/{run}/")
+    for prefix in (*(f"runs/{run}/" for run in runs), "splits/"):  # or the next run would find its data split
+        empty(running.bucket, prefix)
     return found
 
 

@@ -17,7 +17,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import boto3
 import click
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 from rich.console import Console
 
 import deployment
@@ -28,17 +31,19 @@ from benchmarks.reducer import numbers
 from benchmarks.run import RESULTS, WORK
 from benchmarks.stage import started, write_runtimes
 from benchmarks.watch import Watch
+from common.plan import plan as plans
 from common.storage.file import parts
 from common.storage.objects import PART_BYTES, Location, Objects
 from common.storage.run import Run
 from deployment import DeployError
 from local_platform import Platform
-from services import ServiceError
+from services import Bucket, ServiceError
 
 WATCH_SECONDS = 0.05
 MEMORY = 4096  # MB: room for four splitters, the conductors and the planner
 PATIENCE = 3600.0
 MB, GB, MIB = 1_000_000, 1_000_000_000, 1 << 20
+PARTS = TransferConfig(multipart_chunksize=64 << 20)
 SMALL = ("csv", "images")  # formats that are measured at 1 GB alone
 ABOUT = """\
 `dl/planner` and `dl/splitter` in containers of 256 MB, without CPU quota, on localwhisk; two cores for them, the store
@@ -79,7 +84,7 @@ def perform(todo: Sequence[tuple[str, int]], splitters: Sequence[int], path: Pat
         for form, size in todo:
             if not (left := [count for count in splitters if (form, size, count) not in done]):
                 continue
-            keys = uploaded(objects, form, size)
+            keys = uploaded(platform.bucket(), form, size)
             found = {"format": form, "size": size, "bytes": sum(keys.values()), "copy": copied(objects, keys)}
             for count in left:
                 line = {**found, "splitters": count, **measured(objects, Client(platform.environment()), watch, count)}
@@ -90,16 +95,23 @@ def perform(todo: Sequence[tuple[str, int]], splitters: Sequence[int], path: Pat
                 objects.delete(Location(objects.bucket, key))
 
 
-def uploaded(objects: Objects, form: str, size: int) -> dict[str, int]:
+def uploaded(bucket: Bucket, form: str, size: int) -> dict[str, int]:
     """Make a dataset of so many gigabytes and put it into the store; return {key: bytes}."""
-    sizes = {}
+    sizes, client = {}, patient(bucket)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         FORMATS[form](Path(folder), size * GB)
         for file in sorted(Path(folder).iterdir()):
             sizes[f"bench-split/{file.name}"] = file.stat().st_size
-            objects.client.upload_file(str(file), objects.bucket, f"bench-split/{file.name}")
-        objects.client.put_object(Bucket=objects.bucket, Key="bench-split.keras", Body=model(form))
+            client.upload_file(str(file), bucket.bucket, f"bench-split/{file.name}", Config=PARTS)
+        client.put_object(Bucket=bucket.bucket, Key="bench-split.keras", Body=model(form))
     return sizes
+
+
+def patient(bucket: Bucket) -> Any:
+    """Return a client that waits until a server has put 10 GB together."""
+    where: dict[str, Any] = {"endpoint_url": bucket.endpoint, "region_name": bucket.region}
+    keys: dict[str, Any] = {"aws_access_key_id": bucket.access_key, "aws_secret_access_key": bucket.secret_key}
+    return boto3.client("s3", **where, **keys, config=Config(read_timeout=PATIENCE, s3={"addressing_style": "path"}))
 
 
 def copied(objects: Objects, keys: dict[str, int]) -> float:
@@ -129,8 +141,9 @@ def measured(objects: Objects, client: Client, watch: Watch, splitters: int) -> 
             params = {"items": called(client, "dl/wave", {"value": value})[0]["value"]}
             params["items"] += [{}] * (len(said["value"]) - len(params["items"]))
     found = {"plan": planned[1], "split": round(time.time() - began, 2), "waves": waves, "memory": watch.peak()}
-    for key in run.sizes(""):
-        objects.delete(run.at(key))
+    for folder in (run, plans.read(run).data(objects)):
+        for key in folder.sizes(""):
+            objects.delete(folder.at(key))
     return found
 
 

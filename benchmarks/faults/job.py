@@ -14,6 +14,7 @@ import numpy as np
 
 import deployment
 from benchmarks.client import Client
+from benchmarks.measure import empty
 from benchmarks.stage import started
 from local_platform import Platform
 from services import Bucket
@@ -46,8 +47,9 @@ class Job:
         self.flags = FLAGS
 
     def run_name(self) -> str:
-        """Return the name of a new run."""
+        """Return the name of a new run, for which nothing is split yet."""
         self._count += 1
+        empty(self.platform.bucket(), "splits/")
         return f"fault-{time.strftime('%H%M%S')}-{self._count}"
 
     def invoke(self, run: str) -> str:

@@ -191,7 +191,7 @@ def test_text_labels_become_class_numbers(action, asked, s3, put, form):
         (x.tobytes(), int(y)) for k in found if k[-1] == "x" for x, y in zip(found[k], found[k[:-1] + "y"], strict=True)
     }
     assert pairs == {(x.tobytes(), int(n)) for x, n in zip(X, np.array([3, 0, 1, 2])[Y], strict=True)}
-    names = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}classes.json")["Body"].read())
+    names = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{asked['run']}/classes.json")["Body"].read())
     assert names == ["alpha", "bravo", "charlie", "delta"]
 
 
@@ -199,7 +199,9 @@ def test_truth_values_become_class_numbers(action, asked, s3, put):
     at = split(action, {**asked, "dataset": put("d/truth.csv", csv(table(y=Y > 1)))})
     found = shards(s3, at)
     assert sorted(np.concatenate([found[key] for key in found if key[-1] == "y"])) == [0] * 30 + [1] * 30
-    assert json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}classes.json")["Body"].read()) == [
+    assert json.loads(
+        s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{asked['run']}/classes.json")["Body"].read()
+    ) == [
         "false",
         "true",
     ]
@@ -287,7 +289,7 @@ def test_no_group_is_on_both_sides(action, asked, s3, put, form):
     assert sum(map(len, sides)) == 9 and set.union(*sides) == set(group)
     assert 12 <= len(found["test/x"]) < 12 + 7 and 12 <= len(found["validation/x"]) < 12 + 7
     assert len({len(found[f"shards/{lane:02d}/x"]) for lane in range(3)}) <= 2
-    plan = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}plan.json")["Body"].read())
+    plan = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{asked['run']}/plan.json")["Body"].read())
     assert [one["examples"] for one in plan["held"]] == [len(found["test/x"]), len(found["validation/x"])]
 
 

@@ -175,8 +175,10 @@ def test_one_worker_alone_is_plain_keras(s3, action, tmp_path):
     action("evaluator")(job.args)
     plain = model()
     plain.optimizer.build(plain.trainable_variables)
-    x, y = (np.load(job.file(keys.shard_key(0, name))) for name in ("x", "y"))
     plan = plans.read(job.run)
+    data = plan.data(job.run.objects)
+    bodies = [data.objects.read(data.at(keys.shard_key(0, name))) for name in ("x", "y")]
+    x, y = (np.load(io.BytesIO(body)) for body in bodies)
     for number in range(plan.rounds):
         order, bounds = plan.schedule().order(number, 0)
         for a, b in pairwise(bounds):

@@ -168,7 +168,7 @@ def test_small_data_needs_nothing_but_dataset_and_model(action, given, put, s3, 
     asked = {name: given[name] for name in ("s3", "run", "model")}
     asked["dataset"] = put(f"data/small-{examples}.npz", npz(**arrays(train=examples, test=examples)))
     run = action("planner")(asked)["run"]
-    assert action("splitter")({"s3": given["s3"], "run": run}) == {"run": run, "pending": False}
+    assert action("splitter")({"s3": given["s3"], "run": run}) == {"run": run, "pending": False, "value": []}
     found = plan(s3, run)
     assert (found["workers"], found["rounds"]) == (min(4, examples), 1)
     assert sum(found["counts"]) == examples and found["given"] == {n: asked[n] for n in ("dataset", "model")}

@@ -109,6 +109,7 @@ def weights(run, round_):
 
 def test_rounds_follow_each_other_until_the_run_is_trained(new_run, tmp_path):
     run = new_run()
+    split = plans.read(run).split
     driver, items = Driver(run), []
     for number in range(4):
         values, pending = driver.turn(items)
@@ -117,11 +118,10 @@ def test_rounds_follow_each_other_until_the_run_is_trained(new_run, tmp_path):
         ]
         assert [v["shard"][-1] for v in values] == [str((lane + number // 2) % 3) for lane in range(3)]
         ahead = [
-            v["next"] and (v["next"]["shard"], v["next"]["y"].split("?")[0].rpartition(f"/{run.name}/")[2])
-            for v in values
+            v["next"] and (v["next"]["shard"], v["next"]["y"].split("?")[0].rpartition(f"/{split}/")[2]) for v in values
         ]
-        there = [(f"{run.name}/{k}", f"shards/{k:02d}/y.npy") for k in (1, 2, 0)]  # the pass ends, and lanes move on
-        held_out = (f"{run.name}/test", "test/y.npy")
+        there = [(f"{split}/{k}", f"shards/{k:02d}/y.npy") for k in (1, 2, 0)]  # the pass ends, and lanes move on
+        held_out = (f"{split}/test", "test/y.npy")
         assert ahead == {1: there, 3: [held_out, held_out, None]}.get(number, [None] * 3)
         items = [train(value, tmp_path) for value in values]
     values, pending = driver.turn(items)

@@ -11,7 +11,10 @@ import pyarrow.parquet
 import pytest
 
 from common.errors import RunError
+from common.plan import plan as plans
 from common.split import dealing
+from common.storage.objects import Objects
+from common.storage.run import Run
 from tests.archives import encoded, tarred, zipped
 
 from .conftest import keras_file, npz
@@ -108,8 +111,10 @@ def test_one_object(action, given, s3, put, name):
     given |= {"run": "refused-" + re.sub("[^a-z0-9]+", "-", name.lower()), "workers": 1}
     found = refusal(action, {**given, "dataset": put("r/d", body), **said, "model": model})
     assert found.startswith(sentence)
-    written = s3.client.list_objects_v2(Bucket=s3.bucket, Prefix=f"runs/{given['run']}/").get("Contents", [])
-    assert not [one["Key"] for one in written if "/shards/" in one["Key"] or "/waves/" in one["Key"]]
+    run = Run(Objects(s3.params), given["run"])
+    assert not run.sizes("waves/")
+    if plan := plans.find(run):
+        assert not plan.data(run.objects).sizes("shards/")
 
 
 PARTS = {

@@ -22,6 +22,7 @@ from tests.archives import encoded, zipped
 from .conftest import keras_file, npz
 from .test_bad_input import npy
 from .test_datasets import MODEL, X, Y, csv, parquet, pyarrow_parquet, table
+from .test_splitter import forget
 
 SMALL = 600  # bytes of a slice: of the table's 60 rows of 20 bytes, 30; of 200 images of 65, 9
 KEEP = ("shards/", *keys.HELD_OUT)
@@ -36,8 +37,21 @@ def stored(**values):
 
 def written(run):
     """Return the bytes of all objects that a split leaves, by key."""
-    found = {key for part in KEEP for key in run.sizes(part)}
-    return {key: run.objects.read(run.at(key)) for key in found}
+    data = data_of(run)
+    found = {key for part in KEEP for key in data.sizes(part)}
+    return {key: data.objects.read(data.at(key)) for key in found}
+
+
+def data_of(run):
+    """Return the folder of a run's split."""
+    return plans.read(run).data(run.objects)
+
+
+def taken(run):
+    """Return what a split leaves, and remove it, so that another run makes its own."""
+    found = written(run)
+    forget(data_of(run))
+    return found
 
 
 def drive(action, given, name, answer=None):
@@ -55,14 +69,15 @@ def drive(action, given, name, answer=None):
 
 @pytest.fixture
 def both(action, given, s3, monkeypatch):
-    """Give a function that splits a dataset in one go and in slices, and returns both runs and the waves."""
+    """Give a function that splits in one go and in slices: objects and run of the one, run and waves of the other."""
 
     def make(small=SMALL, **said):
         whole, cut = ({**given, **said, "run": f"{given['run'][:50]}-{form}"} for form in ("whole", "cut"))
         runs = [Run(Objects(s3.params), action("planner")(one)["run"]) for one in (whole, cut)]
         assert drive(action, given, runs[0].name) == []
+        expected = taken(runs[0])
         monkeypatch.setattr(slices, "SLICE_BYTES", small)
-        return (*runs, drive(action, given, runs[1].name))
+        return expected, *runs, drive(action, given, runs[1].name)
 
     return make
 
@@ -91,15 +106,15 @@ FORMS = {
 def test_slices_leave_what_one_splitter_leaves(both, put, name):
     body, said, splitters = FORMS[name]
     model = put("data/slices.keras", keras_file(shape=(3, 1, 1), units=4) if name == "images" else MODEL)
-    whole, cut, told = both(
+    expected, whole, cut, told = both(
         model=model, dataset=put("d/slices", body), small=150 if name == "images" else SMALL, **said
     )
-    assert written(cut) == written(whole)
+    assert written(cut) == expected
     assert len(told[0]) == min(splitters, len(slices.cut(plans.read(cut))))
     assert cut.find_json(keys.CLASSES) == whole.find_json(keys.CLASSES)
     for part in ("counts", "warnings"):
         assert cut.split()[part] == whole.split()[part]
-    assert not cut.sizes(keys.PIECES) and not cut.objects.unfinished(cut.prefix)
+    assert not data_of(cut).sizes(keys.PIECES) and not cut.objects.unfinished(data_of(cut).prefix)
 
 
 @pytest.mark.parametrize("form", ["a file an array", "parts"])
@@ -109,20 +124,20 @@ def test_several_objects(both, put, form):
         "a file an array": [put("d/x.npy", npy(X)), put("d/y.npy", npy(Y))],
         "parts": [put(f"d/{k}.npz", stored(x=X[part], y=Y[part])) for k, part in enumerate(rows)],
     }
-    whole, cut, told = both(model=put("data/table.keras", MODEL), dataset=dataset[form])
-    assert written(cut) == written(whole) and len(told[0]) == 2
+    expected, _, cut, told = both(model=put("data/table.keras", MODEL), dataset=dataset[form])
+    assert written(cut) == expected and len(told[0]) == 2
 
 
 def test_large_pieces_are_copied_by_the_store(both, put, monkeypatch):
     copied, compose = [], objects.Objects.compose
     monkeypatch.setattr(objects.Objects, "compose", lambda *given: copied.append(given[1].key) or compose(*given))
     x = np.random.default_rng(1).integers(0, 256, (210, 512, 512), np.uint8)
-    body = stored(x=x, y=np.arange(210) % 5)
-    whole, cut, told = both(
-        32 << 20, model=put("d/m.keras", keras_file(shape=(512, 512))), dataset=put("d/large", body)
-    )
-    assert written(cut) == written(whole) and len(told[0]) == 2
-    assert {key.partition(f"{cut.name}/")[2] for key in copied} == {f"shards/{lane:02d}/x.npy" for lane in range(3)}
+    said = {"model": put("d/m.keras", keras_file(shape=(512, 512)))}
+    expected, _, cut, told = both(32 << 20, dataset=put("d/large", stored(x=x, y=np.arange(210) % 5)), **said)
+    assert written(cut) == expected and len(told[0]) == 2
+    assert {key.removeprefix(data_of(cut).prefix) for key in copied} == {
+        f"shards/{lane:02d}/x.npy" for lane in range(3)
+    }
 
 
 @pytest.fixture
@@ -131,10 +146,11 @@ def begun(action, given, s3, put, monkeypatch):
     said = {**given, "model": put("data/table.keras", MODEL), "dataset": put("d/begun", stored(x=X, y=Y))}
     whole = Run(Objects(s3.params), action("planner")({**said, "run": given["run"][:50] + "-whole"})["run"])
     drive(action, given, whole.name)
+    expected = taken(whole)
     run = Run(whole.objects, action("planner")(said)["run"])
     monkeypatch.setattr(slices, "SLICE_BYTES", 250)
     assert len(slices.cut(plans.read(run))) == 5
-    return run, said, written(whole)
+    return run, said, expected
 
 
 def test_a_splitter_that_ends_early_is_followed_by_another_for_the_rest(action, begun, monkeypatch):
@@ -167,7 +183,7 @@ def test_a_splitter_stops_before_its_time_is_over(begun):
     clock = iter(range(0, 1000, 10))
     plan = plans.read(run)
     assert pieces.carry_out(run, plan, slices.cut(plan), 100.0, lambda: float(next(clock))) == 4
-    assert [piece.number for piece in slices.missing(run, slices.cut(plan))] == [4]
+    assert [piece.number for piece in slices.missing(data_of(run), slices.cut(plan))] == [4]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +202,7 @@ def test_what_cannot_be_split_ends_the_run(action, begun, item, sentence, times)
     with pytest.raises(RunError) as error:
         drive(action, given, run.name, lambda value: asked.append(value["wave"]) or item)
     assert str(error.value) == sentence
-    assert len(set(asked)) == times and not any(run.sizes(part) for part in KEEP)
+    assert len(set(asked)) == times and not any(data_of(run).sizes(part) for part in KEEP)
 
 
 def test_a_wave_that_was_lost_is_written_again(action, begun):
@@ -222,9 +238,9 @@ def test_pieces_that_do_not_add_up_are_refused(action, begun):
     for value in values:
         action("splitter")({"s3": given["s3"], **value})
     mark = slices.cut(plans.read(run))[1].mark_key
-    held = run.find_json(mark)
+    held = data_of(run).find_json(mark)
     held["pieces"].pop("shards/00/x.npy")
-    run.objects.replace(run.at(mark), json.dumps(held).encode())
+    run.objects.replace(data_of(run).at(mark), json.dumps(held).encode())
     with pytest.raises(RunError, match=r"the pieces of shards/00/x\.npy have \d+ bytes, expected \d+"):
         drive(action, given, run.name)
 
@@ -235,8 +251,8 @@ def test_killed_splitters_leave_the_same(action, begun):
     dice, kills, run = random.Random(3), 0, first
     while kills < 20:
         kills += killed(action, given, run, dice)
-        assert written(run) == expected
-        assert not run.sizes(keys.PIECES) and not run.objects.unfinished(run.prefix)
+        assert taken(run) == expected
+        assert not data_of(run).sizes(keys.PIECES) and not run.objects.unfinished(data_of(run).prefix)
         run = Run(run.objects, action("planner")({**given, "run": f"killed-{kills}"})["run"])
 
 

@@ -27,9 +27,9 @@ def rows(x, y):
 
 
 def split(action, given):
-    run = action("planner")(given)["run"]
-    assert action("splitter")({"s3": given["s3"], "run": run}) == {"run": run, "pending": False, "value": []}
-    return f"runs/{run}/"
+    run = Run(Objects(given["s3"]), action("planner")(given)["run"])
+    assert action("splitter")({"s3": given["s3"], "run": run.name}) == {"run": run.name, "pending": False, "value": []}
+    return plans.read(run).data(run.objects).prefix
 
 
 def shards(s3, at, workers):
@@ -69,21 +69,71 @@ def test_a_validation_file_serves_where_there_is_no_test_set(action, given, s3, 
     assert rows(*map(np.concatenate, zip(*shards(s3, at, 3), strict=True))) == rows(
         train["x"].astype(np.float32), train["y"]
     )
-    plan = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}plan.json")["Body"].read())
+    plan = json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"runs/{given['run']}/plan.json")["Body"].read())
     assert plan["evaluate_on"] == "validation" and len(plan["warnings"]) == 1
 
 
+def forget(data):
+    """Remove a split, as if no run had made it."""
+    for key in data.sizes(""):
+        data.objects.delete(data.at(key))
+
+
 def test_a_split_that_is_cut_off_goes_on_and_writes_the_same(action, given, s3):
-    whole = split(action, given)
-    other = action("planner")({**given, "run": given["run"][:50] + "-b"})["run"]
-    run = Run(Objects(given["s3"]), other)
+    run = Run(Objects(given["s3"]), action("planner")(given)["run"])
+    plan = plans.read(run)
+    data = plan.data(run.objects)
+    action("splitter")({"s3": given["s3"], "run": run.name})
+    whole = run.split()["sha256"]
+    forget(data)
+    run.objects.delete(run.at("split.json"))
     clock = iter([0.0, 0.0, 0.0, *[1e9] * 99])
-    assert not splits.split(run, plans.read(run), 100.0, lambda: next(clock))
-    assert len(run.sizes("shards/")) == 2 and not run.sizes("split.json")
-    assert splits.split(run, plans.read(run), time.time() + 300)
-    hashes = [json.loads(s3.client.get_object(Bucket=s3.bucket, Key=f"{at}split.json")["Body"].read())["sha256"]
-              for at in (whole, f"runs/{other}/")]  # fmt: skip
-    assert hashes[0] == hashes[1] and len(hashes[0]) == 8
+    assert not splits.split(run, plan, 100.0, lambda: next(clock))
+    assert len(data.sizes("shards/")) == 2 and not data.sizes("split.json") and not run.sizes("split.json")
+    assert splits.split(run, plan, time.time() + 300)
+    assert run.split()["sha256"] == whole and len(whole) == 8
+
+
+def test_runs_that_agree_share_a_split(action, given, s3, monkeypatch):
+    first, second = (Run(Objects(given["s3"]), f"shared-{n}") for n in (1, 2))
+    action("planner")({**given, "run": first.name})
+    data = plans.read(first).data(first.objects)
+    forget(data)
+    action("splitter")({"s3": given["s3"], "run": first.name})
+    action("planner")({**given, "run": second.name, "epochs": 4, "learning_rate": 0.1})
+    monkeypatch.setattr(splits, "scatter", None)  # nothing is split again
+    action("splitter")({"s3": given["s3"], "run": second.name})
+    made, found = first.split(), second.split()
+    assert found == {**made, "seconds": 0.0, "activations": 1, "activation_seconds": 0.0}
+    assert made["run"] == first.name and made["activations"] == 1 and made["seconds"] > 0
+    assert sorted(data.sizes("users/")) == ["users/shared-1", "users/shared-2"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"workers": 2}, {"validation": 0.1}, {"class_weight": "balanced"}, {"test": 0.2}, {"dataset": None}],
+)
+def test_runs_that_differ_in_the_split_share_none(action, given, s3, put, changes):
+    changes = {**changes, **({"dataset": put("data/else.npz", npz(**arrays()))} if "dataset" in changes else {})}
+    one, other = (Run(Objects(given["s3"]), f"differ-{n}-{next(iter(changes)).replace('_', '-')}") for n in (1, 2))
+    action("planner")({**given, "run": one.name})
+    action("planner")({**given, **changes, "run": other.name})
+    assert plans.read(one).split != plans.read(other).split
+
+
+def test_a_split_that_lacks_an_object_is_made_again(action, given, s3):
+    one, other = (Run(Objects(given["s3"]), f"lacks-{n}") for n in (1, 2))
+    for run in (one, other):
+        action("planner")({**given, "run": run.name})
+    action("splitter")({"s3": given["s3"], "run": one.name})
+    data = plans.read(one).data(one.objects)
+    before = data.objects.read(data.at("shards/01/x.npy"))
+    data.objects.delete(data.at("shards/01/x.npy"))
+    action("splitter")({"s3": given["s3"], "run": other.name})
+    assert data.objects.read(data.at("shards/01/x.npy")) == before and other.split()["counts"] == [67, 67, 66]
+    forget(data)  # and where all of it was removed, for a run that had it
+    action("splitter")({"s3": given["s3"], "run": one.name})
+    assert data.objects.read(data.at("shards/01/x.npy")) == before
 
 
 def test_many_chunks_give_the_same_shards(action, given, s3, monkeypatch):

@@ -48,7 +48,7 @@ exports.main = params => {
 PLANNED = {"run": "r", "driver": "d", "token": "t", "value": []}
 ANSWERS = {
     "planner": [PLANNED],
-    "splitter": [{"pending": False}],
+    "splitter": [{"pending": False, "value": []}],
     "reducer": [{"pending": True, "wave": 0, "value": [{"lane": 0}]}, {"pending": False, "wave": 0, "value": []}],
     "wave": [{"value": [{"step": 1}]}],
     "evaluator": [{"run": "r", "accuracy": 0.5}],

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from common.plan import plan as plans
 from common.storage import keys
 
 SIDE = 512
@@ -31,6 +32,7 @@ def test_a_dataset_of_two_slices(deployed, tmp_path):
     run = deployed.run("large")
     (wave,) = [run.find_json(key) for key in run.sizes(keys.SPLIT_WAVES)]
     assert [number for share in wave["slices"] for number in share] == [0, 1]
-    assert not run.sizes(keys.PIECES) and not run.objects.unfinished(run.prefix)
-    shards = run.sizes(keys.SHARDS)
+    data = plans.read(run).data(run.objects)
+    assert not data.sizes(keys.PIECES) and not run.objects.unfinished(data.prefix)
+    shards = data.sizes(keys.SHARDS)
     assert sum(shards[keys.shard_key(lane, "x")] for lane in range(2)) == 2 * 128 + 2160 * SIDE * SIDE // 2

@@ -39,7 +39,7 @@ def test_a_row_a_round():
 
 def test_cost():
     waves = [wave(0, [Slice(0, 0, 0), Slice(0, 1, 0)], 4.0), wave(1, [Slice(1, 0, 0), Slice(1, 1, 0)], 8.0)]
-    assert report.activations(waves, 2) == 1 + 1 + 2 + 3 + 4 + 1
+    assert report.activations(waves, 5, 2) == 1 + 5 + 2 + 3 + 4 + 1
     measured = [(2.0, GB), (3.5, 2 * GB), (1.0, GB // 2)]
     assert report.gb_seconds(measured, small=17.0) == 2.0 + 7.0 + 0.5 + 17.0 * 0.25
 

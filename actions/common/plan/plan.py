@@ -1,7 +1,10 @@
 """The plan of a run: every number that decides its result, fixed once by the planner; read by all that hold keys."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from hashlib import sha256
 from typing import Any, Self
 
 from common.data.arrays import Array, Pair, x_names
@@ -9,9 +12,11 @@ from common.data.columns import Columns, Input
 from common.errors import RunError
 from common.plan.schedule import Schedule
 from common.storage import keys
-from common.storage.run import Run
+from common.storage.objects import Objects
+from common.storage.run import Folder, Run
 
 VERSION = 7
+SPLIT_VERSION = 1  # of the rules by which examples are dealt out
 SCHEDULE = ("workers", "epochs", "rounds", "batch", "seed", "counts")  # what it follows from
 
 
@@ -76,6 +81,19 @@ class Plan:
     created: float  # epoch seconds
     token: str  # by which the pipeline writes into the run's state; told to nobody else
     warnings: list[str]
+
+    @cached_property
+    def split(self) -> str:
+        """What shards and held-out sets follow from, digested: runs that agree in all of it share them."""
+        weights, sparse = self.parameters.get("class_weight"), self.model.loss.startswith("sparse_categorical")
+        labels = [self.model.classes if sparse else None, sparse, weights]
+        sets = [*map(asdict, self.dataset), asdict(self.columns), asdict(self.train), *map(asdict, self.held)]
+        held = [SPLIT_VERSION, sets, labels, self.weighted, self.workers, self.seed, self.counts]
+        return sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:32]
+
+    def data(self, objects: Objects) -> Folder:
+        """Return where shards and held-out sets lie."""
+        return Folder(objects, f"{keys.SPLITS}{self.split}/", f"split {self.split}")
 
     @property
     def evaluators(self) -> int:

@@ -58,11 +58,11 @@ def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]
         "passes": plan.epochs,  # trained: more, where parity was asked too
         "rounds": history(summaries),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan.created}.items()},
-        "activations": activations(waves, plan.workers if warmed else 0),
+        "activations": activations(waves, split["activations"], plan.workers if warmed else 0),
         "gb_seconds_estimated": gb_seconds(
             [(one["seconds"], one["memory"]) for one in (*warm, *shares)]
             + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],
-            split["seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
+            split["activation_seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
         ),
         "processors": kinds,
         "warnings": [
@@ -85,12 +85,12 @@ def history(summaries: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any
     ]
 
 
-def activations(waves: Sequence[Wave], warmed: int) -> int:
-    """Return how many activations it took: planner, splitter, a reducer a wave and a last one, trainers, evaluator.
+def activations(waves: Sequence[Wave], splitters: int, warmed: int) -> int:
+    """Return how many activations it took: planner, splitters, a reducer a wave and a last one, trainers, evaluator.
 
     `warmed` trainers were started once more, by the warm-up.
     """
-    return 1 + 1 + warmed + len(waves) + 1 + sum(len(wave.slices) for wave in waves) + 1
+    return 1 + splitters + warmed + len(waves) + 1 + sum(len(wave.slices) for wave in waves) + 1
 
 
 def gb_seconds(measured: Sequence[tuple[float, int]], small: float) -> float:

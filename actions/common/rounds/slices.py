@@ -1,5 +1,6 @@
 """What a trainer is given for a slice: numbers and presigned URLs, no key of the store; used by the reducer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from common.plan.plan import Plan
@@ -7,7 +8,7 @@ from common.plan.schedule import Schedule, share, stops
 from common.rounds import inspection, ledger
 from common.rounds.ledger import Slice, Wave
 from common.storage import keys
-from common.storage.run import Run
+from common.storage.run import Folder, Run
 
 SHORT_SECONDS = 60.0  # a slice of a wave this short, expected to take 15 s at most, is saved at its end only
 
@@ -33,7 +34,7 @@ def value(run: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[s
         **place(run, plan, wave, piece),
         "micro": piece.micro,
         "schedule": plan.schedule_numbers(),
-        "shard": f"{run.name}/{shard}",
+        "shard": f"{plan.split}/{shard}",
         "arrays": plan.arrays,
         "get": readable(run, plan, piece, shard),
         "next": following(run, plan, steps, piece),
@@ -48,23 +49,21 @@ def following(run: Run, plan: Plan, steps: Schedule, piece: Slice) -> dict[str, 
     if after == steps.rounds:
         if piece.lane >= plan.evaluators:
             return None
-        return {"shard": f"{run.name}/{plan.evaluate_on}", **urls(run, held_out(plan))}
+        return {"shard": f"{plan.split}/{plan.evaluate_on}", **urls(plan.data(run.objects), held_out(plan))}
     shard = steps.shard(after, piece.lane)
     if shard == steps.shard(piece.round, piece.lane):
         return None
-    return {"shard": f"{run.name}/{shard}", **urls(run, {name: keys.shard_key(shard, name) for name in plan.arrays})}
+    wanted = {name: keys.shard_key(shard, name) for name in plan.arrays}
+    return {"shard": f"{plan.split}/{shard}", **urls(plan.data(run.objects), wanted)}
 
 
 def readable(run: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:
     """Return the URLs a slice reads from."""
-    wanted: dict[str, str | None] = {
-        "model": keys.INITIAL,
-        **{name: keys.shard_key(shard, name) for name in plan.arrays},
-        "state": state_before(piece),
-    }
+    wanted = {name: keys.shard_key(shard, name) for name in plan.arrays}
     if plan.weighting == "accuracy":
         wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in plan.held_arrays}
-    return urls(run, wanted)
+    own = {"model": keys.INITIAL, "state": state_before(piece)}
+    return {**urls(run, own), **urls(plan.data(run.objects), wanted)}
 
 
 def state_before(piece: Slice) -> str | None:
@@ -81,8 +80,11 @@ def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]
         "kind": "evaluate",
         **place(run, plan, wave, piece),
         "rows": share(plan.held_out, plan.shares, piece.lane),
-        "set": f"{run.name}/{plan.evaluate_on}",
-        "get": urls(run, {"model": keys.INITIAL, "state": keys.model_key(plan.rounds), **held_out(plan)}),
+        "set": f"{plan.split}/{plan.evaluate_on}",
+        "get": {
+            **urls(run, {"model": keys.INITIAL, "state": keys.model_key(plan.rounds)}),
+            **urls(plan.data(run.objects), held_out(plan)),
+        },
         "put": run.objects.presign_put(run.at(keys.scores_key(piece.lane))),
         "final": final,
         "averaged": plan.workers > 1,
@@ -109,11 +111,11 @@ def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
     }
 
 
-def held_out(plan: Plan) -> dict[str, str | None]:
+def held_out(plan: Plan) -> dict[str, str]:
     """Return the keys of the set that the model is evaluated on."""
     return {name: keys.part_key(plan.evaluate_on, name) for name in plan.held_arrays}
 
 
-def urls(run: Run, wanted: dict[str, str | None]) -> dict[str, str | None]:
+def urls(folder: Folder, wanted: Mapping[str, str | None]) -> dict[str, str | None]:
     """Return presigned URLs of keys."""
-    return {name: key and run.objects.presign_get(run.at(key)) for name, key in wanted.items()}
+    return {name: key and folder.objects.presign_get(folder.at(key)) for name, key in wanted.items()}

@@ -16,7 +16,7 @@ from common.rounds.drive import Turn
 from common.rounds.ledger import ATTEMPTS, LONGEST_SECONDS
 from common.split import pieces, split
 from common.split import wave as waves
-from common.split.slices import cut, is_done, is_small, missing
+from common.split.slices import cut, is_small, is_whole, missing
 from common.split.wave import NAME, Wave
 from common.storage import keys
 from common.storage.run import Run
@@ -28,19 +28,22 @@ def take(run: Run, plan: Plan, turn: Turn) -> tuple[list[dict[str, Any]], bool]:
     Return the splitters' parameters, none where there is nothing to start now, and whether work is left.
     """
     drive.refuse_cancelled(run)
-    if is_done(run):
-        pieces.sweep(run)
+    data = plan.data(run.objects)
+    data.create_json(keys.user_key(run.name), {"time": turn.now()})
+    if is_whole(data, plan):
+        split.take_over(run, plan)
+        pieces.sweep(data)
         return [], False
     if is_small(plan):
         return [], not split.split(run, plan, turn.until, turn.now)
     ledger.check_mendable(turn.lost)
     slices = cut(plan)
-    left = {slices.index(piece): piece for piece in missing(run, slices)}
+    left = {slices.index(piece): piece for piece in missing(data, slices)}
     if left:
         return begin(run, plan, sorted(left), turn), True
-    done = split.put_together(run, plan, slices, waves.earlier(run)[0].issued, turn.until, turn.now)
+    done = split.put_together(run, plan, slices, turn.until, turn.now)
     if done:
-        pieces.sweep(run)
+        pieces.sweep(data)
     return [], not done
 
 

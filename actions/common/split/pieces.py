@@ -17,7 +17,7 @@ from common.split.slices import Mark, Slice, objects
 from common.storage import keys
 from common.storage.file import blocks, parts, sha256
 from common.storage.objects import PART_BYTES, SMALLEST_BYTES, Location, Objects
-from common.storage.run import Run
+from common.storage.run import Folder, Run
 
 MARGIN_SECONDS = 30.0  # of the activation's time, beside what the longest slice took
 
@@ -52,28 +52,32 @@ def adjoining(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
 
 def write(run: Run, plan: Plan, piece: Slice, deal: Deal, rows: Blocks, warnings: list[str]) -> None:
     """Write the pieces of a slice, and then its mark; RunError where the dataset was replaced meanwhile."""
+    began, data = time.time(), plan.data(run.objects)
     with tempfile.TemporaryDirectory() as folder:
         files = dealing.deal_out(deal, rows, Path(folder), piece.begin)
         held = {key: file for key, file in files.items() if file.stat().st_size}
         for key, file in held.items():
-            run.objects.create_from(run.at(piece.folder + key), blocks(file))
-        mark = Mark({key: (file.stat().st_size, sha256(file)) for key, file in held.items()}, warnings)
+            data.objects.create_from(data.at(piece.folder + key), blocks(file))
+        left = {key: (file.stat().st_size, sha256(file)) for key, file in held.items()}
     sources.check_all(run, plan)
-    run.create_json(piece.mark_key, asdict(mark))
+    mark = Mark(left, warnings, round(time.time() - began, 3))
+    data.create_json(piece.mark_key, asdict(mark))
 
 
-def compose(run: Run, plan: Plan, marks: Mapping[Slice, Mark], deadline: float, clock: Clock = time.time) -> bool:
+def compose(data: Folder, plan: Plan, marks: Mapping[Slice, Mark], deadline: float, clock: Clock = time.time) -> bool:
     """Put together the objects that the store lacks of all slices' pieces; False when the deadline cut it short."""
-    present = {key for part in (keys.SHARDS, *keys.HELD_OUT) for key in run.sizes(part)}
+    present = {key for part in (keys.SHARDS, *keys.HELD_OUT) for key in data.sizes(part)}
     for key, size in objects(plan).items():
         if key in present:
             continue
         if clock() > deadline - MARGIN_SECONDS:
             return False
-        held = {run.at(one.folder + key): mark.pieces[key][0] for one, mark in marks.items() if key in mark.pieces}
+        held = {data.at(one.folder + key): mark.pieces[key][0] for one, mark in marks.items() if key in mark.pieces}
         if (got := sum(held.values())) != size:
-            raise RunError(f"run {run.name}: the pieces of {key} have {got} bytes, expected {size}: take a new name")
-        join(run.objects, run.at(key), held)
+            raise RunError(
+                f"{data.called}: the pieces of {key} have {got} bytes, expected {size}: delete {data.prefix}"
+            )
+        join(data.objects, data.at(key), held)
     return True
 
 
@@ -101,9 +105,9 @@ def digests(marks: Iterable[Mark]) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
-def sweep(run: Run) -> None:
+def sweep(data: Folder) -> None:
     """Remove what a split that is done has left: pieces, marks and uploads that nobody ended."""
-    for at, upload in run.objects.unfinished(run.prefix):
-        run.objects.abort(at, upload)
-    for key in run.sizes(keys.PIECES):
-        run.objects.delete(run.at(key))
+    for at, upload in data.objects.unfinished(data.prefix):
+        data.objects.abort(at, upload)
+    for key in data.sizes(keys.PIECES):
+        data.objects.delete(data.at(key))

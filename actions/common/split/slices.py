@@ -15,7 +15,7 @@ from common.data.arrays import Array, stored_dtype
 from common.errors import AbsentError
 from common.plan.plan import Plan
 from common.storage import keys
-from common.storage.run import SPLIT_KEYS, Run
+from common.storage.run import SPLIT_KEYS, Folder, Run
 
 SLICE_BYTES = 256 << 20  # on a splitter's disk at once
 TRAINING = "training"
@@ -48,22 +48,32 @@ class Mark:
 
     pieces: dict[str, tuple[int, str]]  # bytes and sha256 by the key of the object that each is a piece of
     warnings: list[str]
+    seconds: float  # of the activation that carried it out
 
 
-def read_marks(run: Run, slices: Iterable[Slice]) -> dict[Slice, Mark]:
+def read_marks(data: Folder, slices: Iterable[Slice]) -> dict[Slice, Mark]:
     """Return what each slice has left; AbsentError where that is gone: another splitter has put it together."""
     found = {}
     for piece in slices:
-        held = run.find_whole(piece.mark_key, tuple(field.name for field in fields(Mark)))
+        held = data.find_whole(piece.mark_key, tuple(field.name for field in fields(Mark)))
         if held is None:
-            raise AbsentError(f"run {run.name}: got no {piece.mark_key}, expected all slices of the dataset")
-        found[piece] = Mark({key: (size, digest) for key, (size, digest) in held["pieces"].items()}, held["warnings"])
+            raise AbsentError(f"{data.called}: got no {piece.mark_key}, expected all slices of the dataset")
+        left = {key: (size, digest) for key, (size, digest) in held["pieces"].items()}
+        found[piece] = Mark(left, held["warnings"], held["seconds"])
     return found
 
 
 def is_done(run: Run) -> bool:
     """Return whether a run's data is split."""
     return run.find_whole(keys.SPLIT, SPLIT_KEYS) is not None
+
+
+def is_whole(data: Folder, plan: Plan) -> bool:
+    """Return whether a split is done, by whatever run, and all of its objects are there in their sizes."""
+    if data.find_whole(keys.SPLIT, SPLIT_KEYS) is None:
+        return False
+    held = {key: size for part in (keys.SHARDS, *keys.HELD_OUT) for key, size in data.sizes(part).items()}
+    return objects(plan).items() <= held.items()
 
 
 def is_small(plan: Plan) -> bool:
@@ -93,9 +103,9 @@ def row_bytes(arrays: Iterable[Array]) -> int:
     return sum(math.prod(array.shape[1:]) * stored_dtype(array.dtype).itemsize for array in arrays)
 
 
-def missing(run: Run, slices: Iterable[Slice]) -> list[Slice]:
+def missing(data: Folder, slices: Iterable[Slice]) -> list[Slice]:
     """Return the slices whose pieces are not all in the store."""
-    held = run.sizes(keys.PIECES)
+    held = data.sizes(keys.PIECES)
     return [piece for piece in slices if piece.mark_key not in held]
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from common.plan.plan import Plan
 from common.split import dealing, pieces, sources
+from common.split import wave as waves
 from common.split.slices import TRAINING, Slice, read_marks
 from common.storage import keys
 from common.storage.file import blocks, sha256
-from common.storage.run import Run
+from common.storage.run import SPLIT_KEYS, Run
 
 RESERVE_SECONDS = 30.0  # left of the activation's time: the next upload might not fit
 
@@ -24,17 +25,20 @@ Clock = Callable[[], float]
 
 def split(run: Run, plan: Plan, deadline: float, clock: Clock = time.time) -> bool:
     """Write what the store lacks, in one go; return False when the deadline (epoch seconds) cut it short."""
-    started = clock()
+    started, data = clock(), plan.data(run.objects)
     with tempfile.TemporaryDirectory() as folder:
         files, warnings = scatter(run, plan, Path(folder))
-        present = {key for part in (keys.SHARDS, *keys.HELD_OUT) for key in run.sizes(part)}
+        present = {key for part in (keys.SHARDS, *keys.HELD_OUT) for key in data.sizes(part)}
         for key, path in files.items():
             if clock() > deadline - RESERVE_SECONDS:
                 return False
             if key not in present:
-                run.objects.create_from(run.at(key), blocks(path))
+                data.objects.create_from(data.at(key), blocks(path))
         hashes = {key: sha256(path) for key, path in files.items()}
-    finish(run, plan, hashes, warnings, clock() - started)
+    seconds = clock() - started
+    finish(
+        run, plan, {"sha256": hashes, "warnings": warnings, "activations": 1, "activation_seconds": seconds}, seconds
+    )
     return True
 
 
@@ -53,19 +57,33 @@ def scatter(run: Run, plan: Plan, folder: Path) -> tuple[dict[str, Path], list[s
     return files, warnings
 
 
-def put_together(run: Run, plan: Plan, slices: Sequence[Slice], began: float, deadline: float, clock: Clock) -> bool:
-    """Make shards and sets of all slices' pieces; False when the deadline cut it short. `began`: the first wave."""
-    marks = read_marks(run, slices)
-    if not pieces.compose(run, plan, marks, deadline, clock):
+def put_together(run: Run, plan: Plan, slices: Sequence[Slice], deadline: float, clock: Clock) -> bool:
+    """Make shards and sets of all slices' pieces; False when the deadline cut it short."""
+    data, started, earlier = plan.data(run.objects), clock(), waves.earlier(run)
+    marks = read_marks(data, slices)
+    if not pieces.compose(data, plan, marks, deadline, clock):
         return False
-    warnings = [text for mark in marks.values() for text in mark.warnings]
-    finish(run, plan, pieces.digests(marks.values()), list(dict.fromkeys(warnings)), clock() - began)
+    report = {
+        "sha256": pieces.digests(marks.values()),
+        "warnings": list(dict.fromkeys(text for mark in marks.values() for text in mark.warnings)),
+        "activations": 1 + len(earlier) + sum(len(wave.slices) for wave in earlier),
+        "activation_seconds": sum(mark.seconds for mark in marks.values()) + clock() - started,
+    }
+    finish(run, plan, report, clock() - min((wave.issued for wave in earlier), default=started))
     return True
 
 
-def finish(run: Run, plan: Plan, hashes: dict[str, Any], warnings: list[str], seconds: float) -> None:
-    """Say that the split is done: this document is what the rest of the run waits for."""
+def finish(run: Run, plan: Plan, report: dict[str, Any], seconds: float) -> None:
+    """Say that the split is done, and by which run."""
+    data = plan.data(run.objects)
+    data.create_json(keys.SPLIT, {"run": run.name, "counts": plan.counts, **report, "seconds": seconds})
+    take_over(run, plan)
+
+
+def take_over(run: Run, plan: Plan) -> None:
+    """Let a run go on with a split that is done: this document of the run is what the rest of it waits for."""
     if plan.columns.classes:
         run.create_json(keys.CLASSES, plan.columns.classes)
-    report = {"counts": plan.counts, "sha256": hashes, "warnings": warnings, "seconds": seconds}
-    run.create_json(keys.SPLIT, report)
+    found = plan.data(run.objects).find_whole(keys.SPLIT, SPLIT_KEYS) or {}
+    free = {"seconds": 0.0, "activations": 1, "activation_seconds": 0.0}
+    run.create_json(keys.SPLIT, found if found.get("run") == run.name else {**found, **free})

@@ -37,4 +37,4 @@ def look(run: Run, plan: Plan, name: str) -> bool:
     wave = find(run, int(name.removeprefix(NAME)))
     slices = cut(plan)
     wanted = [slices[number] for share in wave.slices for number in share] if wave else []
-    return wave is not None and (is_done(run) or not missing(run, wanted))
+    return wave is not None and (is_done(run) or not missing(plan.data(run.objects), wanted))

@@ -1,4 +1,4 @@
-"""The name of every object of a run, below `runs/<run>/`; storage layout: docs/architecture.md."""
+"""The name of every object of a run, below `runs/<run>/`, and of a split; storage layout: docs/architecture.md."""
 
 import re
 
@@ -10,6 +10,8 @@ LEASE = "lease.json"
 WARM_UP = "warm-up.json"
 WARM = "warm-up/"
 COLD = WARM + "cold.json"
+SPLITS = "splits/"  # of the deployment: a folder for each way to split a dataset
+USERS = "users/"
 SHARDS = "shards/"
 PIECES = "pieces/"
 SPLIT_WAVES = "split-waves/"
@@ -24,6 +26,11 @@ HELD_OUT = ("test/", "validation/")
 HISTORY = "history.csv"
 REPORT = "report.json"
 REPORT_PAGE = "report.html"
+
+
+def user_key(run: str) -> str:
+    """Return the key that says that a run reads a split."""
+    return f"{USERS}{run}"
 
 
 def shard_key(shard: int, array: str) -> str:

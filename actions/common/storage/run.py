@@ -10,7 +10,7 @@ from common.storage.objects import Location, Objects
 
 NAME = re.compile(r"[a-z0-9-]{1,64}")
 
-SPLIT_KEYS = ("counts", "sha256", "warnings", "seconds")
+SPLIT_KEYS = ("run", "counts", "sha256", "warnings", "seconds", "activations", "activation_seconds")
 
 
 def check_name(name: object) -> str:
@@ -20,20 +20,18 @@ def check_name(name: object) -> str:
     return name
 
 
-class Run:
-    """Keys and documents of one run."""
+class Folder:
+    """Objects and documents below a prefix of the deployment's bucket; `called` is what a sentence calls it."""
 
-    def __init__(self, objects: Objects, name: str) -> None:
-        self.objects = objects
-        self.name = check_name(name)
-        self.prefix = f"runs/{name}/"
+    def __init__(self, objects: Objects, prefix: str, called: str) -> None:
+        self.objects, self.prefix, self.called = objects, prefix, called
 
     def at(self, key: str) -> Location:
-        """Return where a key of this run lies."""
+        """Return where a key of this folder lies."""
         return Location(self.objects.bucket, self.prefix + key)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return {key below the run: size} of all keys in a folder of this run."""
+        """Return {key below this folder: size} of all keys in a folder of it."""
         found = self.objects.sizes(self.prefix + folder)
         return {key.removeprefix(self.prefix): size for key, size in found.items()}
 
@@ -43,13 +41,29 @@ class Run:
         try:
             return None if body is None else json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise RunError(
-                f"run {self.name}: {key} holds no JSON ({error}), expected what openwhisk-dl wrote"
-            ) from None
+            raise RunError(f"{self.called}: {key} holds no JSON ({error}), expected what openwhisk-dl wrote") from None
 
     def create_json(self, key: str, document: object) -> bool:
         """Write a document unless it exists; return whether this call wrote it."""
         return self.objects.create(self.at(key), json.dumps(document, indent=1, allow_nan=False).encode())
+
+    def find_whole(self, key: str, names: tuple[str, ...]) -> dict[str, Any] | None:
+        """Return a document, None where there is none; RunError unless it is an object that holds these names."""
+        held = self.find_json(key)
+        if held is None:
+            return None
+        lacking = names if not isinstance(held, dict) else [name for name in names if name not in held]
+        if lacking:
+            raise RunError(f"{self.called}: {key} lacks {lacking[0]}, expected what openwhisk-dl wrote")
+        return dict(held)
+
+
+class Run(Folder):
+    """One run's objects and documents."""
+
+    def __init__(self, objects: Objects, name: str) -> None:
+        self.name = check_name(name)
+        super().__init__(objects, f"runs/{name}/", f"run {name}")
 
     def move(self, key: str, other: str) -> None:
         """Give an object another name; one that is gone was moved by a twin."""
@@ -62,13 +76,3 @@ class Run:
         if split is None:
             raise RunError(f"run {self.name}: got no {keys.SPLIT}, expected split data")
         return split
-
-    def find_whole(self, key: str, names: tuple[str, ...]) -> dict[str, Any] | None:
-        """Return a document, None where there is none; RunError unless it is an object that holds these names."""
-        held = self.find_json(key)
-        if held is None:
-            return None
-        lacking = names if not isinstance(held, dict) else [name for name in names if name not in held]
-        if lacking:
-            raise RunError(f"run {self.name}: {key} lacks {lacking[0]}, expected what openwhisk-dl wrote")
-        return dict(held)
