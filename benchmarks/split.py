@@ -131,7 +131,7 @@ def measured(objects: Objects, client: Client, watch: Watch, splitters: int) -> 
     """Plan and split, at most so many splitters side by side; return seconds and memory."""
     run = Run(objects, f"bench-split-{time.time_ns()}")
     watch.forget()
-    given = {"dataset": "bench-split/", "model": "bench-split.keras", "workers": 4, "label": "y", "epochs": 1}
+    given = {"dataset": "bench-split/", "model": "bench-split.keras", "workers": 4, "epochs": 1}
     planned = called(client, "dl/planner", {**given, "run": run.name})
     began, waves, params = time.time(), 0, Line()
     while (said := called(client, "dl/splitter", {"run": run.name, "driver": "bench", **params})[0])["pending"]:
