@@ -87,7 +87,9 @@ class Plan:
         """What shards and held-out sets follow from, digested: runs that agree in all of it share them."""
         weights, sparse = self.parameters.get("class_weight"), self.model.loss.startswith("sparse_categorical")
         labels = [self.model.classes if sparse else None, sparse, weights]
-        sets = [*map(asdict, self.dataset), asdict(self.columns), asdict(self.train), *map(asdict, self.held)]
+        taken = [(one.columns, one.text) for one in self.columns.inputs]  # whatever the model calls its inputs
+        columns = {**asdict(self.columns), "inputs": taken}
+        sets = [*map(asdict, self.dataset), columns, asdict(self.train), *map(asdict, self.held)]
         held = [SPLIT_VERSION, sets, labels, self.weighted, self.workers, self.seed, self.counts]
         return sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:32]
 
