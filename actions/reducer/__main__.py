@@ -7,12 +7,10 @@ import os
 import time
 from typing import Any
 
-from common.errors import RunError, classified
+from common.errors import classified
 from common.plan import plan as plans
 from common.rounds import drive, pace, slices
-from common.rounds.throttle import Throttle
 from common.split import wave as split_wave
-from common.storage.beat import beating
 from common.storage.objects import Objects
 from common.storage.run import Run
 
@@ -25,20 +23,9 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
         plan, wave = plans.read(run), args.get("wave")
         whole = split_wave.look(run, plan, wave) if isinstance(wave, str) else drive.look(run, plan, wave, time.time())
         return {"whole": whole}
-    turn = drive.Turn(
-        driver=args.get("driver", ""),
-        wave=args.get("wave"),
-        items=args.get("items") or [],
-        lost=None if args.get("lost") is None else str(args["lost"]),
-        until=float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000,
-        limits=pace.read_limits(os.environ["__OW_API_HOST"]),
-    )
-    plan = plans.read(run)
-    try:
-        with beating(run):
-            wave, pending = drive.take(run, plan, turn)
-    except RunError:
-        Throttle(run.objects, run.name, turn.limits).leave(time.time())
-        raise
+    until = float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000
+    turn, plan = drive.Turn.of(args, until, pace.read_limits(os.environ["__OW_API_HOST"])), plans.read(run)
+    with turn.working(run):
+        wave, pending = drive.take(run, plan, turn)
     value = slices.values(run, plan, wave) if wave else []
     return {"run": run.name, "pending": pending, "wave": wave.wave if wave else turn.wave, "value": value}

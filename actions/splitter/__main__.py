@@ -7,11 +7,10 @@ import os
 import time
 from typing import Any
 
-from common.errors import RunError, classified
+from common.errors import classified
 from common.plan import plan as plans
 from common.rounds import pace
 from common.rounds.drive import Turn
-from common.rounds.throttle import Throttle
 from common.split import driver
 from common.storage.beat import beating
 from common.storage.objects import Objects
@@ -26,18 +25,7 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     if "slices" in args:
         with beating(run):
             return {"run": run.name, "slices": driver.carry_out(run, plan, args["slices"], until)}
-    turn = Turn(
-        driver=args.get("driver", ""),
-        wave=None,
-        items=args.get("items") or [],
-        lost=None if args.get("lost") is None else str(args["lost"]),
-        until=until,
-        limits=pace.read_limits(os.environ["__OW_API_HOST"]),
-    )
-    try:
-        with beating(run):
-            value, pending = driver.take(run, plan, turn)
-    except RunError:
-        Throttle(run.objects, run.name, turn.limits).leave(time.time())
-        raise
+    turn = Turn.of(args, until, pace.read_limits(os.environ["__OW_API_HOST"]))
+    with turn.working(run):
+        value, pending = driver.take(run, plan, turn)
     return {"run": run.name, "pending": pending, "value": value}

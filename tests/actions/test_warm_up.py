@@ -14,11 +14,12 @@ from common.errors import ModelError, RunError
 from common.plan import plan as plans
 from common.plan.plan import Model
 from common.rounds import drive, ledger, pace, warm_up
+from common.storage import keys
 from common.storage.objects import Objects
 from common.storage.run import Run
 from common.training.model import Learner
 
-from .conftest import keras_file, npz, plan_of
+from .conftest import alone, keras_file, npz, plan_of
 from .test_trainer import model_file
 
 STOCK = pace.Limits(60, 30)
@@ -55,6 +56,18 @@ def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
         for lane in range(3)
     ]
     assert action("planner")({"s3": given["s3"], "run": given["run"]})["value"] == []
+
+
+def test_a_run_that_is_done_has_none_though_it_had_no_room_for_one_before(action, given, s3):
+    planned = action("planner")({**given, "workers": 26})  # which had none
+    assert planned["value"] == []
+    run = Run(Objects(s3.params), given["run"])
+    run.create_json(keys.REPORT, {})
+    alone(s3)
+    held = {**plans.read(run).document(), "workers": 3}
+    run.objects.replace(run.at(keys.PLAN), json.dumps(held).encode())
+    assert action("planner")({"s3": given["s3"], "run": given["run"]})["value"] == []
+    assert warm_up.find(run) is None
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(25, 25), (26, 0)])

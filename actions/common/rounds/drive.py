@@ -4,9 +4,10 @@ Whatever a wave returned, or however it died, the store decides: a slice whose m
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from common.errors import RunError
 from common.plan.plan import Plan
@@ -15,6 +16,7 @@ from common.rounds.ledger import Slice, Wave
 from common.rounds.rounds import Refusals, Round
 from common.rounds.throttle import Throttle
 from common.storage import keys
+from common.storage.beat import beating
 from common.storage.run import Run
 
 POLL_SECONDS = 1.0
@@ -37,6 +39,23 @@ class Turn:
 
     def __post_init__(self) -> None:
         self.started = self.now()
+
+    @classmethod
+    def of(cls, args: Mapping[str, Any], until: float, limits: pace.Limits) -> Self:
+        """Return the turn that an action's parameters ask for."""
+        lost = args.get("lost")
+        said = None if lost is None else str(lost)
+        return cls(args.get("driver", ""), args.get("wave"), args.get("items") or [], said, until, limits)
+
+    @contextmanager
+    def working(self, run: Run) -> Iterator[None]:
+        """Let people see that a run is worked on; take it out of the throttle where an error ends it for good."""
+        try:
+            with beating(run):
+                yield
+        except RunError:
+            Throttle(run.objects, run.name, self.limits).leave(self.now())
+            raise
 
 
 def take(run: Run, plan: Plan, turn: Turn) -> tuple[Wave | None, bool]:

@@ -36,13 +36,13 @@ class WarmUp:
 def begin(run: Run, plan: Plan, limits: Limits, now: float) -> list[dict[str, Any]]:
     """Enter a run's start in the throttle, and a new run's warm-up; return its slices.
 
-    None for a run that had one, where the throttle has no room for it, or where the first wave needs it.
+    None for a run that had one or is done, where the throttle has no room for it, or the first wave needs it.
     """
     lanes = plan.workers
     wanted = lanes + 1  # and the conductor that joins them
     fits = wanted <= limits.lanes and START_INVOCATIONS + wanted + lanes <= limits.per_minute - RESERVED
     throttle = Throttle(run.objects, run.name, limits)
-    warm = fits and find(run) is None
+    warm = fits and find(run) is None and run.find_json(keys.REPORT) is None
     if not throttle.begin(wanted if warm else 0, LONGEST_SECONDS, START_INVOCATIONS, now):
         return []
     warm_up = WarmUp(issued=now, deadline=now + LONGEST_SECONDS)
