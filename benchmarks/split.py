@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,13 @@ import deployment
 from benchmarks import tables
 from benchmarks.client import Client
 from benchmarks.datasets import FORMATS, model
+from benchmarks.measure import empty
 from benchmarks.reducer import numbers
 from benchmarks.run import RESULTS, WORK
 from benchmarks.stage import started, write_runtimes
 from benchmarks.watch import Watch
 from common.plan import plan as plans
-from common.storage.file import parts
-from common.storage.objects import PART_BYTES, Location, Objects
+from common.storage.objects import Location, Objects
 from common.storage.run import Run
 from deployment import DeployError
 from local_platform import Platform
@@ -85,7 +84,12 @@ def perform(todo: Sequence[tuple[str, int]], splitters: Sequence[int], path: Pat
             if not (left := [count for count in splitters if (form, size, count) not in done]):
                 continue
             keys = uploaded(platform.bucket(), form, size)
-            found = {"format": form, "size": size, "bytes": sum(keys.values()), "copy": copied(objects, keys)}
+            found = {
+                "format": form,
+                "size": size,
+                "bytes": sum(keys.values()),
+                "copy": copied(platform.bucket(), objects, keys),
+            }
             for count in left:
                 line = {**found, "splitters": count, **measured(objects, Client(platform.environment()), watch, count)}
                 with path.open("a") as file:
@@ -98,6 +102,7 @@ def perform(todo: Sequence[tuple[str, int]], splitters: Sequence[int], path: Pat
 def uploaded(bucket: Bucket, form: str, size: int) -> dict[str, int]:
     """Make a dataset of so many gigabytes and put it into the store; return {key: bytes}."""
     sizes, client = {}, patient(bucket)
+    empty(bucket, "bench-split/")  # what a run that was ended has left
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         FORMATS[form](Path(folder), size * GB)
         for file in sorted(Path(folder).iterdir()):
@@ -114,13 +119,12 @@ def patient(bucket: Bucket) -> Any:
     return boto3.client("s3", **where, **keys, config=Config(read_timeout=PATIENCE, s3={"addressing_style": "path"}))
 
 
-def copied(objects: Objects, keys: dict[str, int]) -> float:
+def copied(bucket: Bucket, objects: Objects, keys: dict[str, int]) -> float:
     """Return the seconds in which a program reads objects from the store and writes them to it."""
-    began = time.perf_counter()
+    began, client = time.perf_counter(), patient(bucket)
     for key in keys:
-        blocks = iter(partial(objects.open(Location(objects.bucket, key)).read, PART_BYTES), b"")
-        to = Location(objects.bucket, f"bench-copy/{Path(key).name}")
-        objects.create_from(to, parts(blocks, PART_BYTES))
+        to = f"bench-copy/{Path(key).name}"
+        client.upload_fileobj(objects.open(Location(objects.bucket, key)), bucket.bucket, to, Config=PARTS)
     seconds = time.perf_counter() - began
     for key in keys:
         objects.delete(Location(objects.bucket, f"bench-copy/{Path(key).name}"))
