@@ -49,6 +49,11 @@ class Model:
     classes: int | None
     loss: str
 
+    @property
+    def sparse(self) -> bool:
+        """Whether labels are class numbers."""
+        return self.loss.startswith("sparse_categorical")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -85,7 +90,7 @@ class Plan:
     @cached_property
     def split(self) -> str:
         """What shards and held-out sets follow from, digested: runs that agree in all of it share them."""
-        weights, sparse = self.parameters.get("class_weight"), self.model.loss.startswith("sparse_categorical")
+        weights, sparse = self.parameters.get("class_weight"), self.model.sparse
         labels = [self.model.classes if sparse else None, sparse, weights]
         taken = [(one.columns, one.text) for one in self.columns.inputs]  # whatever the model calls its inputs
         columns = {**asdict(self.columns), "inputs": taken}

@@ -77,7 +77,7 @@ def class_numbers(plan: Plan, dataset: Dataset) -> shards.Groups | None:
 
 def classes(plan: Plan) -> int | None:
     """Return how many classes the labels may name, None where they are no class numbers or may be any."""
-    return plan.model.classes if plan.model.loss.startswith("sparse_categorical") else None
+    return plan.model.classes if plan.model.sparse else None
 
 
 def owners_of_groups(plan: Plan, dataset: Dataset, dealt: list[HeldOut]) -> NDArray[np.int8]:
@@ -136,7 +136,7 @@ def deal_out(deal: Deal, blocks: Blocks, folder: Path, begin: int = 0) -> dict[s
     """
     targets = deal.targets
     files = {(who, name): folder / key.replace("/", "-") for who, own in targets.items() for name, key in own.items()}
-    counts = {who: int(np.count_nonzero(deal.owner == who)) for who in targets}
+    counts = {} if begin else {who: int(np.count_nonzero(deal.owner == who)) for who in targets}
     with ExitStack() as stack:
         opened = {place: stack.enter_context(path.open("wb")) for place, path in files.items()}
         for (who, name), file in opened.items():

@@ -38,9 +38,9 @@ def take(run: Run, plan: Plan, turn: Turn) -> tuple[list[dict[str, Any]], bool]:
         return [], not split.split(run, plan, turn.until, turn.now)
     ledger.check_mendable(turn.lost)
     slices = cut(plan)
-    left = {slices.index(piece): piece for piece in missing(data, slices)}
-    if left:
-        return begin(run, plan, sorted(left), turn), True
+    if lacking := set(missing(data, slices)):
+        left = [number for number, piece in enumerate(slices) if piece in lacking]
+        return begin(run, plan, left, turn), True
     done = split.put_together(run, plan, slices, turn.until, turn.now)
     if done:
         pieces.sweep(data)

@@ -13,7 +13,7 @@ from common.errors import RunError
 from common.plan.plan import Plan
 from common.split import dealing, sources
 from common.split.dealing import Blocks, Deal
-from common.split.slices import Mark, Slice, objects
+from common.split.slices import Mark, Slice, objects, stored
 from common.storage import keys
 from common.storage.file import blocks, parts, sha256
 from common.storage.objects import PART_BYTES, SMALLEST_BYTES, Location, Objects
@@ -66,7 +66,7 @@ def write(run: Run, plan: Plan, piece: Slice, deal: Deal, rows: Blocks, warnings
 
 def compose(data: Folder, plan: Plan, marks: Mapping[Slice, Mark], deadline: float, clock: Clock = time.time) -> bool:
     """Put together the objects that the store lacks of all slices' pieces; False when the deadline cut it short."""
-    present = {key for part in (keys.SHARDS, *keys.HELD_OUT) for key in data.sizes(part)}
+    present = stored(data)
     for key, size in objects(plan).items():
         if key in present:
             continue

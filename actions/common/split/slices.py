@@ -72,8 +72,12 @@ def is_whole(data: Folder, plan: Plan) -> bool:
     """Return whether a split is done, by whatever run, and all of its objects are there in their sizes."""
     if data.find_whole(keys.SPLIT, SPLIT_KEYS) is None:
         return False
-    held = {key: size for part in (keys.SHARDS, *keys.HELD_OUT) for key, size in data.sizes(part).items()}
-    return objects(plan).items() <= held.items()
+    return objects(plan).items() <= stored(data).items()
+
+
+def stored(data: Folder) -> dict[str, int]:
+    """Return {key: bytes} of the objects that are in the store already."""
+    return {key: size for part in (keys.SHARDS, *keys.HELD_OUT) for key, size in data.sizes(part).items()}
 
 
 def is_small(plan: Plan) -> bool:

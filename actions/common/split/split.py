@@ -13,7 +13,7 @@ from typing import Any
 from common.plan.plan import Plan
 from common.split import dealing, pieces, sources
 from common.split import wave as waves
-from common.split.slices import TRAINING, Slice, read_marks
+from common.split.slices import TRAINING, Slice, read_marks, stored
 from common.storage import keys
 from common.storage.file import blocks, sha256
 from common.storage.run import SPLIT_KEYS, Run
@@ -28,7 +28,7 @@ def split(run: Run, plan: Plan, deadline: float, clock: Clock = time.time) -> bo
     started, data = clock(), plan.data(run.objects)
     with tempfile.TemporaryDirectory() as folder:
         files, warnings = scatter(run, plan, Path(folder))
-        present = {key for part in (keys.SHARDS, *keys.HELD_OUT) for key in data.sizes(part)}
+        present = stored(data)
         for key, path in files.items():
             if clock() > deadline - RESERVE_SECONDS:
                 return False
