@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import empty
 from common.data.arrays import Array, Pair
-from common.data.columns import Columns, Input
-from common.plan.plan import VERSION, HeldOut, Model, Plan
+from common.data.columns import Columns, Input, Label
+from common.plan.plan import VERSION, HeldOut, Model, Output, Plan
 from common.storage import keys, state
 from services import Bucket
 
@@ -67,19 +67,20 @@ class Lanes:
 
     def plan(self, workers: int, momentum: float) -> Plan:
         """Return the run's plan."""
-        train = Pair((Array("x", (EXAMPLES * workers, self._rows), "<f4"),), Array("y", (EXAMPLES * workers,), "<i8"))
+        examples = EXAMPLES * workers
+        train = Pair((Array("x", (examples, self._rows), "<f4"),), (Array("y", (examples,), "<i8"),))
         return Plan(
             version=VERSION,
             run=self.run,
             given={},
             parameters={},
             dataset=(),
-            columns=Columns((Input("x", ("x",)),), "y"),
+            columns=Columns((Input("x", ("x",)),), (Label("y", ("y",)),)),
             seekable=True,
             train=train,
             held=(HeldOut("test", EXAMPLES, None, train),),
             weighted=False,
-            model=Model("-", None, "mse"),
+            model=Model("-", (Output("y", None, "mse"),)),
             workers=workers,
             epochs=3,
             rounds=3,

@@ -30,6 +30,7 @@ EXPECTED = (
     "arrays",
     "held_arrays",
     "inputs",
+    "outputs",
     "next",
     "put",
     "keep_start",
@@ -72,7 +73,7 @@ def train(params: dict[str, Any]) -> dict[str, Any]:
             SHARDS.fetch_ahead(params["next"])
         lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
         started = time.time() - began
-        data = as_data(shard, params["inputs"])
+        data = as_data(shard, params)
         step = train_lane(params, lane, data, deadline, lambda: (time.time() - began, peak.bytes))
     spent = {"seconds": time.time() - began, "start_seconds": started, "train_seconds": progress.seconds - before}
     return {**place, "step": step, **spent, "memory": peak.bytes, "warm": known}
@@ -104,7 +105,7 @@ def train_lane(params: dict[str, Any], lane: Lane, data: Data, deadline: float, 
     def save() -> None:
         if progress.step == lane.total and "validation_y" in get:
             urls_held = {name: get[f"validation_{name}"] for name in params["held_arrays"]}
-            held = as_data(HELD_OUT.open(f"{params['run']}/validation", urls_held), params["inputs"])
+            held = as_data(HELD_OUT.open(f"{params['run']}/validation", urls_held), params)
             progress.validation = learner.evaluate(held, f"after round {progress.round}")
         tensors = learner.export_state()
         check_weights(tensors, progress)

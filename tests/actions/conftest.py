@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.columns import Columns, Input
+from common.data.columns import Columns, Input, Label
 from common.plan import plan as plans
 from common.rounds.throttle import FOLDER
 from common.storage import keys
@@ -115,7 +115,7 @@ def plan_of(**fields):
     ones = dict.fromkeys(("workers", "epochs", "rounds", "held_out", "shares"), 1)
     numbers = {**ones, "batch": 32, "seed": 0, "counts": [1]}
     chosen = {"learning_rate": None, "outer_momentum": 0.0, "optimizer_state": "average", "weighting": "examples"}
-    known = {**numbers, **chosen, "columns": Columns((Input("i", ("x",)),), "y")}
+    known = {**numbers, **chosen, "columns": Columns((Input("i", ("x",)),), (Label("", ("y",)),))}
     others = {name: None for name in plans.NAMES if name not in known}
     return plans.Plan(**{**others, **known, **fields})
 
@@ -158,6 +158,29 @@ def saved(path, *inputs, units=4):
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.save(path)
     return path.read_bytes()
+
+
+UNITS = {"kind": 4, "again": 4, "size": 2, "sold": 1}
+SPARSE = "sparse_categorical_crossentropy"
+
+
+def labelled(path, losses):
+    """Save a network of outputs of these names, each with its loss, if any."""
+    import keras
+
+    entry = keras.Input((3,), name="in0")
+    outputs = [keras.layers.Dense(UNITS[name], "sigmoid", name=name)(entry) for name in losses]
+    model = keras.Model(entry, outputs)
+    model.compile("sgd", [*losses.values()])
+    model.save(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def three(given, put, tmp_path):
+    """Give parameters of a run on a model of three outputs."""
+    losses = {"kind": SPARSE, "size": "mse", "sold": "binary_crossentropy"}
+    return {**given, "model": put("labels/three.keras", labelled(tmp_path / "m.keras", losses))}
 
 
 @pytest.fixture

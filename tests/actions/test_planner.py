@@ -24,8 +24,7 @@ def test_the_plan_holds_every_number(action, given, s3):
     assert {name: found[name] for name in numbers} == numbers
     assert found["model"] == {
         "sha256": hashlib.sha256(keras_file()).hexdigest(),
-        "classes": 5,
-        "loss": "sparse_categorical_crossentropy",
+        "outputs": [{"name": "", "classes": 5, "loss": "sparse_categorical_crossentropy"}],
     }
     assert found["train"]["x"] == [{"name": "x_train", "shape": [200, 8, 8], "dtype": "|u1"}]
     assert (found["evaluate_on"], found["warnings"]) == ("test", [])

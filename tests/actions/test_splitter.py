@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from common.data.arrays import Array, Pair
-from common.data.columns import Columns, Input
+from common.data.columns import Columns, Input, Label
 from common.errors import RunError
 from common.plan import plan as plans
-from common.plan.plan import Model
+from common.plan.plan import Model, Output
 from common.split import split as splits
 from common.storage.objects import Objects
 from common.storage.run import Run
@@ -124,11 +124,11 @@ def test_runs_that_differ_in_the_split_share_none(action, given, s3, put, change
     assert plans.read(one).split != plans.read(other).split
 
 
-def test_what_a_model_calls_its_inputs_makes_no_other_split():
-    train = Pair((Array("x", (9, 3), "<f4"),), Array("y", (9,), "<i8"))
-    known = {"dataset": (), "held": (), "parameters": {}, "train": train, "model": Model("0", 3, "mse")}
+def test_what_a_model_calls_its_inputs_and_outputs_makes_no_other_split():
+    train = Pair((Array("x", (9, 3), "<f4"),), (Array("y", (9,), "<i8"),))
+    known = {"dataset": (), "held": (), "parameters": {}, "train": train, "model": Model("0", (Output("", 3, "mse"),))}
     one, same, other = (
-        plan_of(columns=Columns((Input(name, (column,)),), "y"), **known).split
+        plan_of(columns=Columns((Input(name, (column,)),), (Label(name, ("y",)),)), **known).split
         for name, column in (("a", "x"), ("b", "x"), ("a", "z"))
     )
     assert one == same != other

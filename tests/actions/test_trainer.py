@@ -78,7 +78,7 @@ class Lanes:
             "run": run, "wave": 3, "round": round_, "lane": lane, "start": start, "attempt": 1, "micro": None,
             "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
             "get": get, "shard": f"{run}/{shard}", "arrays": ["x", "y"],
-            "held_arrays": ["x", "y"], "inputs": None, "next": None, "put": put, "keep_start": False,
+            "held_arrays": ["x", "y"], "inputs": None, "outputs": None, "next": None, "put": put, "keep_start": False,
             **changes,
         }  # fmt: skip
 
@@ -107,7 +107,7 @@ def evaluation(lanes, run, **changes):
         "kind": "evaluate",
         "run": run, "wave": 3, "round": 2, "lane": 0, "start": 0, "attempt": 1, "deadline": time.time() + 120,
         "learning_rate": None, "model_sha256": lanes.sha256, "rows": [8, 40],
-        "held_arrays": ["x", "y"], "inputs": None, "set": f"{run}/test",
+        "held_arrays": ["x", "y"], "inputs": None, "outputs": None, "set": f"{run}/test",
         "get": {name: lanes.get(key) for name, key in get.items()},
         "put": lanes.objects.presign_put(at["scores"]),
         "final": lanes.objects.presign_put(at["final.keras"]), "makes_final": True,

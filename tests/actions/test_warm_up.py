@@ -12,7 +12,7 @@ import pytest
 from common.data.arrays import Array, Pair
 from common.errors import ModelError, RunError
 from common.plan import plan as plans
-from common.plan.plan import Model
+from common.plan.plan import Model, Output
 from common.rounds import drive, ledger, pace, warm_up
 from common.storage import keys
 from common.storage.objects import Objects
@@ -51,6 +51,7 @@ def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
             "learning_rate": 0.5,
             "model_sha256": hashlib.sha256(keras_file()).hexdigest(),
             "inputs": None,
+            "outputs": None,
             "batch": batch,
         }
         for lane in range(3)
@@ -210,8 +211,10 @@ class TestTrainer:
         return action("trainer"), path, run
 
     def value(self, run, path, **changes):
-        train = Pair((Array("x", (90, 6, 6), "|u1"),), Array("y", (90,), "|u1"))
-        plan = plan_of(train=train, model=Model(hashlib.sha256(path.read_bytes()).hexdigest(), 3, "mse"), batch=16)
+        train = Pair((Array("x", (90, 6, 6), "|u1"),), (Array("y", (90,), "|u1"),))
+        plan = plan_of(
+            train=train, model=Model(hashlib.sha256(path.read_bytes()).hexdigest(), (Output("", 3, "mse"),)), batch=16
+        )
         far = warm_up.WarmUp(0.0, 1e11)
         return {**warm_up.value(run, plan, far, 0), **changes}
 

@@ -97,6 +97,31 @@ def test_images(deployed, tmp_path):
     assert first["weights_sha256"] == second["weights_sha256"]
 
 
+def test_several_outputs(deployed, tmp_path):
+    x = np.random.default_rng(7).normal(size=(600, 4)).astype(np.float32)
+    kind, price = KINDS[np.digitize(x.sum(axis=1), [-1, 1])], x[:, 0] * 2 + x[:, 1]
+    entry = keras.Input((4,))
+    body = layers.Dense(16, "relu")(entry)
+    outputs = {"price": layers.Dense(1)(body), "kind": layers.Dense(3, "softmax")(body)}
+    network = keras.Model(entry, outputs)
+    losses = {"price": "mse", "kind": "sparse_categorical_crossentropy"}
+    metrics = {"price": ["mae"], "kind": ["accuracy", "sparse_top_k_categorical_accuracy"]}
+    network.compile(keras.optimizers.Adam(0.02), losses, {"price": 0.2, "kind": 1.0}, metrics)
+    network.save(tmp_path / "m.keras")
+    deployed.put("data/outputs.keras", (tmp_path / "m.keras").read_bytes())
+    frame = pandas.DataFrame(x, columns=list("abcd")).assign(price=price, kind=kind)
+    deployed.put("data/outputs.csv", frame[:450].to_csv(index=False).encode())
+    deployed.put("data/held.csv", frame[450:].to_csv(index=False).encode())
+    given = {"dataset": "data/outputs.csv", "test": "data/held.csv", "model": "data/outputs.keras", **SMALL}
+    found = deployed.train("outputs", **given)
+    assert "error" not in found, found
+    deployed.objects.download(deployed.run("outputs").at(keys.FINAL), tmp_path / "final.keras")
+    labels = {"price": price[450:], "kind": np.searchsorted(KINDS, kind[450:])}
+    expected = keras.models.load_model(tmp_path / "final.keras").evaluate(x[450:], labels, verbose=0, return_dict=True)
+    assert {"loss": found["loss"], **found["metrics"]} == pytest.approx(expected, rel=1e-5)
+    assert found["accuracy"] == found["metrics"]["kind_accuracy"] > 0.7
+
+
 def test_a_column_of_text_among_the_inputs_is_one_sentence(deployed, table):
     frame = pandas.DataFrame({"a": [1.5, 2], "town": ["Ulm", "Bonn"], "label": ["low", "mid"]})
     deployed.put("data/text.csv", frame.to_csv(index=False).encode())

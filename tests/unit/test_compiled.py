@@ -15,6 +15,7 @@ from keras.src.metrics import ALL_OBJECTS_DICT as METRIC_STRINGS
 from common.errors import ModelError
 from common.plan import compiled, keras_file
 from common.plan.keras_names import MEANS
+from common.plan.keras_outputs import CROSSENTROPIES, ERRORS
 from common.training.model import Learner
 
 NO_LOSS, NO_METRIC = {"Loss", "LossFunctionWrapper"}, {"Mean", "mean", "Sum", "sum", "Metric", "metric"}
@@ -84,7 +85,7 @@ def test_every_loss_as_function_or_object_and_as_metric(model, name):
             keras_file.describe(config)
         return
     found = keras_file.describe(config)
-    assert found.loss == compiled.LOSS_NAMES[name] and found.means
+    assert found.outputs[0].loss == compiled.LOSS_NAMES[name] and found.means
     model.compile_from_config(config["compile_config"])
 
 
@@ -105,15 +106,16 @@ def test_every_metric_as_function_or_object(model, name):
 @pytest.mark.parametrize("name", [*sorted(LOSS_STRINGS.keys() - NO_LOSS), "ce", "CrossEntropy"])
 def test_every_loss_as_a_string_and_in_list_and_dict(name):
     for form in (name, [name], {"answer": name}, {"answer": [name]}):
-        found = compiled.read({"optimizer": {"class_name": "Adam"}, "loss": form}, ["answer"])
-        assert found.loss == compiled.LOSS_NAMES.get(name, compiled.CROSSENTROPY)
+        found = compiled.read({"optimizer": {"class_name": "Adam"}, "loss": form}, compiled.Names(("answer",), False))
+        assert found.losses["answer"].name == compiled.LOSS_NAMES.get(name, compiled.CROSSENTROPY)
 
 
 def trained(tmp_path, loss, metric):
     """Return everything that two steps and an evaluation leave."""
     keras.utils.set_random_seed(1)
-    found = saved(tmp_path, loss, metric).for_labels(())
-    assert (found.loss, found.classes, found.accuracy, found.means) == (SPARSE, 3, True, True)
+    found = saved(tmp_path, loss, metric).for_labels([()])
+    assert (found.outputs[0].loss, found.outputs[0].classes) == (SPARSE, 3)
+    assert found.accuracy and found.means
     learner = Learner(tmp_path / "m.keras", 0.1)
     x, y = np.random.default_rng(0).normal(size=(40, 4)).astype("f4"), np.arange(40) % 3
     learner.train((x, y), np.arange(40), np.array([0, 20, 40]), 0, 2)
@@ -204,16 +206,16 @@ def test_an_output_in_a_dict_has_the_dicts_name(tmp_path):
     model = keras.Model(entry, {"answer": keras.layers.Dense(3, name="d")(entry)})
     model.compile("sgd", {"answer": "mse"})
     model.save(tmp_path / "m.keras")
-    found = keras_file.read(tmp_path / "m.keras", "m.keras")
-    assert (found.loss, found.classes, found.label_shape) == ("mean_squared_error", 3, ())
+    (found,) = keras_file.read(tmp_path / "m.keras", "m.keras").outputs
+    assert (found.name, found.loss, found.classes, found.label_shape) == ("answer", "mean_squared_error", 3, ())
 
 
 @pytest.mark.parametrize(
     ("names", "means"),
-    [(["mse", "mae"], True), (["mse", losses.mean_squared_error], True), (["mse", "mse"], False), (["loss"], None)],
+    [(["mse", "mae"], True), (["mse", losses.mean_squared_error], True), (["mse", "mse"], True), (["loss"], None)],
     ids=str,
 )
-def test_metrics_of_one_name_are_evaluated_together(tmp_path, names, means):
+def test_a_metric_that_is_called_loss_is_evaluated_by_one_lane(tmp_path, names, means):
     if means is None:
         names = [metrics.MeanSquaredError(name="loss")]
     assert saved(tmp_path, "mse", names).means is bool(means)
@@ -224,7 +226,7 @@ LABELS = [(), (1,), (2,), (3,), (3, 1), (5, 3)]
 
 @pytest.mark.filterwarnings("ignore:In loss categorical_crossentropy:SyntaxWarning")
 @pytest.mark.parametrize("units", [1, 3])
-@pytest.mark.parametrize("loss", [*keras_file.ERRORS, *keras_file.CROSSENTROPIES, SPARSE, "ce"])
+@pytest.mark.parametrize("loss", [*ERRORS, *CROSSENTROPIES, SPARSE, "ce"])
 def test_labels_that_are_refused_are_those_that_keras_refuses(loss, units):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, "sigmoid")])
     held = keras_file.describe(configuration(model, loss))
@@ -232,7 +234,7 @@ def test_labels_that_are_refused_are_those_that_keras_refuses(loss, units):
         model.compile("sgd", loss)
         y = np.zeros((7, *shape), "i4" if "sparse" in loss else "f4")
         with contextlib.suppress(ModelError):
-            held.for_labels(shape).check_labels(shape)
+            held.for_labels([shape]).check_labels([shape])
             model.compute_loss(None, y, model(np.zeros((7, 4), "f4")))  # what is not refused, Keras takes
             continue
         with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):

@@ -103,19 +103,19 @@ def refused(path):
 def test_an_hdf5_model(tmp_path):
     network().save(tmp_path / "m.h5")
     run(refused(tmp_path / "m.h5"), tmp_path)
-    assert keras_file.read(tmp_path / "m.keras", "m").loss == "mean_squared_error"
+    assert keras_file.read(tmp_path / "m.keras", "m").outputs[0].loss == "mean_squared_error"
 
 
 def test_weights_alone(tmp_path):
     network().save_weights(tmp_path / "m.weights.h5")
     run(refused(tmp_path / "m.weights.h5"), tmp_path, model=network())
-    assert keras_file.read(tmp_path / "m.keras", "m").loss == "mean_squared_error"
+    assert keras_file.read(tmp_path / "m.keras", "m").outputs[0].loss == "mean_squared_error"
 
 
 def test_a_models_json(tmp_path):
     (tmp_path / "m.json").write_text(network().to_json())
     run(refused(tmp_path / "m.json"), tmp_path)
-    assert keras_file.read(tmp_path / "m.keras", "m").loss == "mean_squared_error"
+    assert keras_file.read(tmp_path / "m.keras", "m").outputs[0].loss == "mean_squared_error"
 
 
 @pytest.mark.parametrize("name", ["m/saved_model.pb", "archive/data.pkl"])

@@ -2,12 +2,14 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from common.errors import ModelError
 from common.plan import keras_file
 from common.plan.keras_inputs import ModelInput
+from common.plan.keras_outputs import ModelOutput
 
 SPARSE = "sparse_categorical_crossentropy"
 SEQUENTIAL = {
@@ -46,13 +48,13 @@ def functional(inputs, outputs):
 
 def test_a_sequential_model():
     found = keras_file.describe(SEQUENTIAL)
-    assert found == keras_file.KerasFile((ModelInput("i", (8, 8)),), 5, SPARSE, means=True, label_shape=(8,))
+    assert found == keras_file.KerasFile((ModelInput("i", (8, 8)),), (ModelOutput("", 5, SPARSE, (8,)),), means=True)
 
 
 def test_an_ignored_class_may_have_any_number():
     loss = {"class_name": "SparseCategoricalCrossentropy", "config": {"ignore_class": 255}}
     found = keras_file.describe(changed(compile_config={**SEQUENTIAL["compile_config"], "loss": loss}))
-    assert (found.classes, found.label_shape, found.sparse) == (None, (8,), True)
+    assert found.outputs == (ModelOutput("", None, SPARSE, (8,)),)
 
 
 def test_what_keras_itself_writes(tmp_path):
@@ -66,11 +68,9 @@ def test_what_keras_itself_writes(tmp_path):
     model.save(tmp_path / "m.keras")
     assert keras_file.read(tmp_path / "m.keras", "m") == keras_file.KerasFile(
         (ModelInput("words", (7,)),),
-        5,
-        SPARSE,
+        (ModelOutput("", 5, SPARSE, (7,)),),
         accuracy=True,
         means=True,
-        label_shape=(7,),
     )
 
 
@@ -149,7 +149,8 @@ def test_which_metrics_a_model_has(metrics, weighted, accuracy, means):
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(["i", 0, 0], ["d", 0, 0]), ([["i", 0, 0]], [["d", 0, 0]])])
 def test_a_functional_model(inputs, outputs):
-    assert keras_file.describe(functional(inputs, outputs)) == keras_file.describe(SEQUENTIAL)
+    expected = replace(keras_file.describe(SEQUENTIAL), outputs=(ModelOutput("d", 5, SPARSE, (8,)),))
+    assert keras_file.describe(functional(inputs, outputs)) == expected
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_a_zip_that_is_no_model(tmp_path):
     ],
 )
 def test_inputs(expected, shape, fits):
-    model = keras_file.KerasFile((ModelInput("i", expected),), None, "mse")
+    model = keras_file.KerasFile((ModelInput("i", expected),), ())
     if fits:
         model.check_inputs([shape])
     else:
@@ -242,12 +243,12 @@ def test_inputs(expected, shape, fits):
     ],
 )
 def test_labels(loss, gives, shape, fits):
-    model = keras_file.KerasFile((), 5, loss, label_shape=gives)
+    model = keras_file.KerasFile((), (ModelOutput("", 5, loss, gives),))
     if fits:
-        model.check_labels(shape)
+        model.check_labels([shape])
     else:
         with pytest.raises(ModelError, match="expected"):
-            model.check_labels(shape)
+            model.check_labels([shape])
 
 
 @pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")

@@ -5,6 +5,7 @@ import io
 import json
 import random
 import tarfile
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.archives import encoded, gnu, tarred, zipped
 from tests.cells import cells
 
 from common.data.images import folders, picture, webdataset
+from common.data.images.members import members
 from common.data.rows import TEXT, Column
 from common.errors import DatasetError
 
@@ -225,3 +227,13 @@ def test_a_damaged_archive_gives_images_or_a_sentence(archive, seed):
 def test_json_of_webdataset_is_read_as_utf8():
     body = tarred({"0.png": PNG, "0.json": json.dumps({"label": "ü"}, ensure_ascii=False).encode()})
     assert cells(opened(body), "label")[0][0].tolist() == ["ü"]
+
+
+@pytest.mark.parametrize("archive", [tarred, gnu])
+def test_what_a_tar_takes_does_not_grow_with_its_members(archive):
+    body = archive({f"{number % 9}/{number}.png": b"" for number in range(20_000)})
+    tracemalloc.start()
+    assert sum(1 for _ in members(lambda: io.BytesIO(body))) == 20_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 << 20  # what is read ahead; tarfile alone keeps 10 MB, 535 bytes of each

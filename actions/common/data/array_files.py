@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.data.archive import UNREADABLE, cause, open_stored
-from common.data.array_names import ArrayNames, check_asked
+from common.data.array_names import TEST_END, ArrayNames, check_asked, stem
 from common.data.arrays import Array, Pair
 from common.data.classes import Classes
-from common.data.columns import Asked, Columns
+from common.data.columns import Asked, Columns, Label
 from common.data.npy import misfit, read_header, read_rows, rows_at_once, unfit
 from common.data.rows import Open
 from common.data.text import encoded
@@ -59,22 +59,22 @@ class ArrayFiles:
         check_asked(asked)
         with placed(place):
             self.columns = like or self.names.chosen(asked)
-        if like is None and self._header(self.columns.label, LABELS).dtype[1] in TEXTS:
-            self.columns = replace(self.columns, classes=self._classes())
+        if like is None:
+            self.columns = replace(self.columns, labels=tuple(map(self._with_classes, self.columns.labels)))
 
     def training(self) -> Pair:
         """Return the training set."""
         pair = self._pair(self.names.own(self.columns))
-        weight = self._beside(self.columns.weight, pair.y, NUMBERS)
-        return replace(pair, weight=weight, group=self._beside(self.columns.group, pair.y, LABELS))
+        weight = self._beside(self.columns.weight, pair.examples, NUMBERS)
+        return replace(pair, weight=weight, group=self._beside(self.columns.group, pair.examples, LABELS))
 
-    def _beside(self, name: str | None, labels: Array, takes: str) -> Array | None:
+    def _beside(self, name: str | None, examples: int, takes: str) -> Array | None:
         """Return the header of an array of one value an example, where one is asked for."""
         if name is None:
             return None
         array = self._header(name, takes)
-        if array.shape not in (labels.shape[:1], (*labels.shape[:1], 1)):
-            self._wrong(f"{name} got shape {array.shape}, expected one value for each of {labels.shape[0]} examples")
+        if array.shape not in ((examples,), (examples, 1)):
+            self._wrong(f"{name} got shape {array.shape}, expected one value for each of {examples} examples")
         return array
 
     def held_out(self) -> Pair:
@@ -105,7 +105,7 @@ class ArrayFiles:
 
     def _rows(self, array: Array, rows: int, begin: int) -> Iterator[NDArray[Any]]:
         """Yield an array's rows, `rows` at a time: text of labels as class numbers, of inputs as the array has it."""
-        classes = Classes(self.columns.classes or ())
+        classes = Classes(self._names_of(array.name))
         for held in self._stored(array.name, rows, begin):
             if held.dtype.kind not in TEXTS or array.name == self.columns.group:
                 yield held
@@ -113,26 +113,42 @@ class ArrayFiles:
                 is_text = array.dtype[1] in TEXTS
                 yield encoded(held, array.dtype) if is_text else classes.numbers(array.name, held)
 
-    def _classes(self) -> tuple[str, ...]:
-        found, label = Classes(), self.columns.label
-        for rows in self._stored(label, rows_at_once([self._header(label, LABELS)])):
-            found.add(label, rows)
-        return found.sorted()
+    def _with_classes(self, label: Label) -> Label:
+        """Return a label with the names of its classes, where they are text."""
+        (name,) = label.columns
+        header = self._header(name, LABELS)
+        if header.dtype[1] not in TEXTS:
+            return label
+        found = Classes()
+        for rows in self._stored(name, rows_at_once([header])):
+            found.add(name, rows)
+        return replace(label, classes=found.sorted())
+
+    def _names_of(self, array: str) -> tuple[str, ...]:
+        """Return the names of the classes that an array holds, of the training set or of another; none for numbers."""
+        whole = {stem(one.columns[0]): one.classes or () for one in self.columns.labels}
+        only = next(iter(whole.values())) if len(whole) == 1 else ()
+        return whole.get(stem(array).removesuffix(TEST_END), only)
 
     def _pair(self, names: Sequence[str]) -> Pair:
         """Return the headers of inputs and, last, labels; DatasetError unless they are equally many."""
         takes = [TEXT if one.text else NUMBERS for one in self.columns.inputs]
         x = tuple(self._header(name, one) for name, one in zip(names, takes, strict=False))
-        y = self._header(names[-1], LABELS)
-        for array in x:
-            if array.shape[0] != y.shape[0]:
-                lengths = f"{array.shape[0]} examples and {y.name} {y.shape[0]}"
+        y = tuple(map(self._labels, self.columns.labels, names[len(x) :]))
+        for array in (*x, *y[1:]):
+            if array.shape[0] != y[0].shape[0]:
+                lengths = f"{array.shape[0]} examples and {y[0].name} {y[0].shape[0]}"
                 self._wrong(f"{array.name} got {lengths}, expected as many labels as examples")
-        if y.dtype[1] in TEXTS:
-            if self.columns.classes is None:
-                self._wrong(f"{y.name} got text, expected numbers as the training set's labels are")
-            y = replace(y, dtype="<i8")
         return Pair(x, y)
+
+    def _labels(self, label: Label, name: str) -> Array:
+        """Return the header of labels, of the training set or of another, as they are stored."""
+        array = self._header(name, LABELS)
+        if array.dtype[1] not in TEXTS:
+            return array
+        if label.classes is None:
+            self._wrong(f"{name} got text, expected numbers as the training set's labels are")
+        return replace(array, dtype="<i8")
 
     def _header(self, name: str, takes: str) -> Array:
         """Return an array's header, of all its files together; DatasetError for what cannot be trained on."""

@@ -26,23 +26,28 @@ class Pair:
     """Inputs and labels of one set, and what each example weighs and belongs to, where it does; all equally long."""
 
     x: tuple[Array, ...]  # in the order of the model's inputs
-    y: Array
+    y: tuple[Array, ...]  # in the order of its outputs
     weight: Array | None = None
     group: Array | None = None
 
     @property
     def examples(self) -> int:
         """How many there are."""
-        return self.y.shape[0]
+        return self.y[0].shape[0]
 
     def data(self) -> dict[str, Array]:
         """Return what a model is evaluated on, by the names that stored arrays have."""
-        return {**dict(zip(x_names(len(self.x)), self.x, strict=True)), "y": self.y}
+        return dict(zip(data_names(len(self.x), len(self.y)), (*self.x, *self.y), strict=True))
 
 
-def x_names(inputs: int) -> list[str]:
-    """Return the stored names of so many inputs' arrays; numbers, as a model may name its inputs by any text."""
-    return ["x"] if inputs == 1 else [f"x-{number}" for number in range(inputs)]
+def data_names(inputs: int, outputs: int) -> list[str]:
+    """Return the stored names of the arrays of so many inputs and outputs."""
+    return [*stored_names("x", inputs), *stored_names("y", outputs)]
+
+
+def stored_names(stem: str, count: int) -> list[str]:
+    """Return the stored names of so many arrays; by numbers, as a model may name its inputs by any text."""
+    return [stem] if count == 1 else [f"{stem}-{number}" for number in range(count)]
 
 
 def stored_dtype(dtype: str) -> np.dtype[Any]:

@@ -1,4 +1,4 @@
-"""Which columns or arrays of a dataset are inputs and label: as asked for, and as the plan then fixes them."""
+"""Which columns or arrays of a dataset are inputs and labels: as asked for, and as the plan then fixes them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,11 +19,23 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Label:
+    """What one output of the model is compared with: an array, or columns side by side; none where nobody has said.
+
+    `classes`: the labels' names in sorted order, where the shards hold their numbers.
+    """
+
+    name: str = ""  # of the output
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Asked:
-    """What the caller said of columns, None where nothing, and which inputs the model has."""
+    """What the caller said of columns, None where nothing, and which inputs and outputs the model has."""
 
     inputs: tuple[Input, ...] = (Input(),)
-    label: str | None = None
+    labels: tuple[Label, ...] = (Label(),)
     weight: str | None = None  # of each example
     group: str | None = None  # whose examples stay on one side of a split
     missing: str | None = None  # what to do where a value is missing: drop, zero or mean
@@ -35,10 +47,9 @@ class Columns:
     """What is read of a dataset, the same in each of its sets."""
 
     inputs: tuple[Input, ...]
-    label: str
+    labels: tuple[Label, ...]
     weight: str | None = None
     group: str | None = None
-    classes: tuple[str, ...] | None = None  # the labels' names in sorted order, where the shards hold their numbers
     missing: str | None = None
     means: dict[str, float] | None = None  # of each column of numbers, where they stand for what is missing
     image_size: tuple[int, int] | None = None
@@ -48,10 +59,16 @@ class Columns:
         """The names of what an example weighs and belongs to, where it does."""
         return tuple(name for name in (self.weight, self.group) if name)
 
+    def class_names(self) -> tuple[str, ...] | dict[str, tuple[str, ...]] | None:
+        """Return the names of the only label's classes, of several {output: names}; none where they are numbers."""
+        if len(self.labels) == 1:
+            return self.labels[0].classes
+        return {one.name: one.classes for one in self.labels if one.classes}
 
-def read_columns(inputs: Iterable[Input]) -> tuple[str, ...]:
-    """Return the names of all columns of some inputs, each once."""
-    return tuple(dict.fromkeys(name for one in inputs for name in one.columns))
+
+def read_columns(ends: Iterable[Input | Label]) -> tuple[str, ...]:
+    """Return the names of all columns of some inputs or labels, each once."""
+    return tuple(dict.fromkeys(name for one in ends for name in one.columns))
 
 
 def named(names: Iterable[str], kind: str = "arrays") -> str:

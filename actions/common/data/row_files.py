@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from common.data import schema
 from common.data.arrays import Array, Pair
-from common.data.classes import Classes
 from common.data.columns import Asked, Columns
 from common.data.npy import EXAMPLE_BYTES, EXAMPLES
 from common.data.row_inputs import RowInput, inputs_of
+from common.data.row_labels import RowLabel, labels_of
 from common.data.rows import TEXT, Cells, Column, Grouped, RowFile, cells_from
 from common.data.tally import Tally, complete, taken
 from common.errors import DatasetError, placed, shown
@@ -34,18 +34,18 @@ class RowFiles:
             self.held = schema.together([file.columns for file in files])
             self.columns = like or schema.chosen(self.held, asked)
             self.inputs = {one.name: one for one in inputs_of(self.held, self.columns.inputs)}
-            self.label = schema.usable(self.held, self.columns.label)
+            self.labels = {one.name: one for one in labels_of(self.held, self.columns.labels)}
             self.weight = schema.usable(self.held, self.columns.weight) if self.columns.weight else None
             if self.weight:
                 schema.check_weight(self.weight)
             self.group = schema.usable(self.held, self.columns.group) if self.columns.group else None
             self.rows = rows if like and rows else self._look(like)
+            self.labels = {one.name: one for one in labels_of(self.held, self.columns.labels)}  # classes known
 
     def training(self) -> Pair:
         """Return the training set: all rows that are kept."""
-        dtype = "<i8" if self.columns.classes else self.label.dtype
         x = tuple(one.header(self.rows, self.columns.means, self.widths) for one in self.inputs.values())
-        y = Array(self.label.name, (self.rows, *self.label.shape), dtype)
+        y = tuple(one.header(self.rows) for one in self.labels.values())
         pair = Pair(x, y, self._array(self.weight), self._array(self.group))
         largest = max(one.row_bytes for one in x)
         if largest > EXAMPLE_BYTES or self.rows > EXAMPLES:
@@ -65,8 +65,8 @@ class RowFiles:
         if not any(file.test for file in self.files):
             return None
         pair = self._beside(0).training()
-        x = tuple(replace(array, name=f"{TEST}{array.name}") for array in pair.x)
-        return Pair(x, replace(pair.y, name=f"{TEST}{pair.y.name}"))
+        x, y = (tuple(replace(one, name=f"{TEST}{one.name}") for one in arrays) for arrays in (pair.x, pair.y))
+        return Pair(x, y)
 
     def unused(self) -> list[str]:
         """Return the names of columns that no training uses."""
@@ -104,20 +104,22 @@ class RowFiles:
         return RowFiles(held, f"{self.place}: test set", Asked(), replace(self.columns, weight=None, group=None), rows)
 
     def _columns(self, array: Array) -> tuple[Column, ...]:
-        return self.inputs[array.name].columns if array.name in self.inputs else (self.held[array.name],)
+        ends: dict[str, RowInput | RowLabel] = {**self.labels, **self.inputs}
+        return ends[array.name].columns if array.name in ends else (self.held[array.name],)
 
     def _values(self, array: Array, held: dict[str, Cells]) -> NDArray[Any]:
         if array.name in self.inputs:
             one = self.inputs[array.name]
             return one.values([held[column.name] for column in one.columns], array.dtype, self.columns.means)
-        values = held[array.name].values
-        if self.columns.classes is None or array.name != self.columns.label:
-            return values
-        return Classes(self.columns.classes).numbers(f"column {self.columns.label}", values)
+        if array.name in self.labels:
+            label = self.labels[array.name]
+            return label.values([held[column.name] for column in label.columns], array.dtype)
+        return held[array.name].values
 
     def _used(self) -> list[Column]:
         inputs = [column for one in self.inputs.values() for column in one.columns]
-        return unique([*inputs, self.label, *(one for one in (self.weight, self.group) if one)])
+        labels = [column for one in self.labels.values() for column in one.columns]
+        return unique([*inputs, *labels, *(one for one in (self.weight, self.group) if one)])
 
     def _look(self, like: Columns | None) -> int:
         """Take in the cells that are used; return how many rows are kept.
@@ -127,19 +129,28 @@ class RowFiles:
         drops = self.columns.missing == "drop"
         looked_at = [column for column in self._used() if drops or not column.shape]
         texts = [column for one in self.inputs.values() if one.text for column in one.columns]
-        tallies, whole = taken(looked_at, self.label, texts, self._batches(looked_at)) if looked_at else ([], 0)
+        labels = [one.columns[0] for one in self.labels.values() if len(one.columns) == 1]
+        tallies, whole = taken(looked_at, labels, texts, self._batches(looked_at)) if looked_at else ([], 0)
         rows = whole if drops else sum(file.rows for file in self.files)
         if not rows:
             raise DatasetError("got no row without a missing value, expected at least one")
         if not drops:
-            check_missing(tallies, self.inputs.values(), self.columns.missing)
-        names = next((one.classes.sorted() for one in tallies if one.classes), None)
+            check_missing(tallies, self._filled(), self.columns.missing)
+        names = {one.column.name: one.classes.sorted() for one in tallies if one.classes}
         self.widths = {one.column.name: one.width for one in tallies if one.width}
         if like:
-            check_names(self.label, like, names)
+            for one in self.labels.values():
+                check_names(one, names.get(one.columns[0].name))
         else:
-            self.columns = replace(self.columns, classes=names, means=self._means(tallies, rows))
+            named = tuple(replace(one, classes=names.get(one.columns[0])) for one in self.columns.labels)
+            self.columns = replace(self.columns, labels=named, means=self._means(tallies, rows))
         return rows
+
+    def _filled(self) -> list[Column]:
+        """Return the columns of single values in which what is missing may be filled: of inputs alone."""
+        labels = {column.name for one in self.labels.values() for column in one.columns}
+        columns = [column for one in self.inputs.values() for column in one.columns]
+        return [column for column in columns if not column.shape and column.name not in labels]
 
     def _means(self, tallies: Sequence[Tally], rows: int) -> dict[str, float] | None:
         if self.columns.missing != "mean":
@@ -161,20 +172,19 @@ def unique(columns: Iterable[Column]) -> list[Column]:
     return list({column.name: column for column in columns}.values())
 
 
-def check_names(label: Column, like: Columns, names: tuple[str, ...] | None) -> None:
-    """Refuse a held-out set whose labels are not the training set's."""
-    if like.classes and names is None:
-        got = schema.described(label)
-        raise DatasetError(f"column {label.name} holds {got}, expected text as in training")
-    if unknown := set(names or ()) - set(like.classes or ()):
+def check_names(label: RowLabel, names: tuple[str, ...] | None) -> None:
+    """Refuse a held-out set whose labels are not the training set's, as `label` has them."""
+    if label.classes and names is None:
+        got = schema.described(label.columns[0])
+        raise DatasetError(f"column {label.columns[0].name} holds {got}, expected text as in training")
+    if unknown := set(names or ()) - set(label.classes or ()):
         raise DatasetError(
-            f"column {label.name}: got the label {shown(min(unknown))}, expected one of the training set's"
+            f"column {label.columns[0].name}: got the label {shown(min(unknown))}, expected one of the training set's"
         )
 
 
-def check_missing(tallies: Sequence[Tally], inputs: Iterable[RowInput], missing: str | None) -> None:
-    """Refuse a column with missing values, unless it is an input and `missing` says what they become."""
-    filled = [column for one in inputs for column in one.columns if not column.shape]
+def check_missing(tallies: Sequence[Tally], filled: Sequence[Column], missing: str | None) -> None:
+    """Refuse a column with missing values, unless `missing` says by what it is filled."""
     for tally in tallies:
         ways = fillings(tally.column) if tally.column in filled else ("drop",)
         if tally.missing and missing not in ways:

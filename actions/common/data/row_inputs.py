@@ -48,8 +48,7 @@ class RowInput:
             return f"|S{max(widths.get(column.name, 1) for column in self.columns)}"
         if self.columns[0].shape:
             return self.columns[0].dtype
-        kinds = {np.dtype(column.dtype).kind for column in self.columns}
-        return "<i8" if kinds <= WHOLE and not means else "<f4"
+        return "<f4" if means else whole_or_float(self.columns)
 
 
 def inputs_of(held: Mapping[str, Column], inputs: Sequence[Input]) -> list[RowInput]:
@@ -60,6 +59,11 @@ def inputs_of(held: Mapping[str, Column], inputs: Sequence[Input]) -> list[RowIn
         schema.check_input(one, columns)
         found.append(RowInput(f"input {one.name}" if len(inputs) > 1 else ONLY, one.text, columns))
     return found
+
+
+def whole_or_float(columns: Sequence[Column]) -> str:
+    """Return the type of an array of columns of numbers side by side."""
+    return "<i8" if {np.dtype(column.dtype).kind for column in columns} <= WHOLE else "<f4"
 
 
 def whole(column: Column, cells: Cells) -> NDArray[np.generic]:

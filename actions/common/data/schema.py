@@ -1,11 +1,11 @@
-"""The columns of a dataset of rows: the same in all its parts, and those of them that are inputs and label."""
+"""The columns of a dataset of rows: the same in all its parts, and those of them that are inputs and labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from common.data.columns import LABELS, Asked, Columns, Input, named, read_columns
+from common.data.columns import LABELS, Asked, Columns, Input, Label, named, read_columns
 from common.data.rows import TEXT, Column
 from common.errors import DatasetError, shown
 
@@ -44,15 +44,35 @@ def described(column: Column) -> str:
 
 
 def chosen(held: Mapping[str, Column], asked: Asked) -> Columns:
-    """Return which columns are inputs and label; DatasetError where the caller has to say."""
-    label = asked.label or default_label(held)
-    others = [name for name in held if name not in (label, asked.weight, asked.group)]
+    """Return which columns are inputs and labels; DatasetError where the caller has to say."""
+    labels = tuple(one if one.columns else by_output(one, held, len(asked.labels)) for one in asked.labels)
+    others = [name for name in held if name not in (*read_columns(labels), asked.weight, asked.group)]
     inputs = tuple(one if one.columns else by_name(one, others, len(asked.inputs)) for one in asked.inputs)
     if not read_columns(inputs):
-        raise DatasetError(f"got the column {label} alone, expected columns of inputs beside it")
-    for name in {label, asked.weight} & {*read_columns(inputs)} or {label} & {asked.weight}:
+        kind = "column" if len(read_columns(labels)) == 1 else "columns"
+        raise DatasetError(f"got {named(read_columns(labels), kind)} alone, expected columns of inputs beside it")
+    check_apart(inputs, labels, asked.weight)
+    return Columns(inputs, labels, asked.weight, asked.group, missing=asked.missing, image_size=asked.image_size)
+
+
+def check_apart(inputs: Sequence[Input], labels: Sequence[Label], weight: str | None) -> None:
+    """Refuse a column that is asked for twice; but an autoencoder's labels are all that one of its inputs takes."""
+    taken, copied = {*read_columns(inputs)}, {one.columns for one in inputs}
+    labelled = {*read_columns(one for one in labels if one.columns not in copied)}
+    for name in sorted(labelled & taken) or {weight} & (taken | {*read_columns(labels)}):
         raise DatasetError(f"column {name} is asked for twice, expected label, sample_weight and inputs apart")
-    return Columns(inputs, label, asked.weight, asked.group, missing=asked.missing, image_size=asked.image_size)
+
+
+def by_output(one: Label, held: Mapping[str, Column], outputs: int) -> Label:
+    """Return a label with the column of its output's name, or of the usual name where it is the only one."""
+    if outputs == 1:
+        return replace(one, columns=(default_label(held),))
+    if one.name not in held:
+        raise DatasetError(
+            f"got {named(held, 'columns')}, expected {shown(one.name)[1:-1]} as an output of the model is called: "
+            "say by label which column it takes"
+        )
+    return replace(one, columns=(one.name,))
 
 
 def by_name(one: Input, others: Sequence[str], inputs: int) -> Input:
@@ -101,6 +121,13 @@ def check_input(one: Input, columns: Sequence[Column]) -> None:
         if column.dtype == TEXT and not one.text:
             held = f"text ({column.no_number})" if column.no_number else "text"
             raise DatasetError(f"column {column.name} holds {held}, expected numbers: leave it out by inputs")
-        if column.shape and len(columns) > 1:
-            held = f"arrays of shape {column.shape}"
-            raise DatasetError(f"column {column.name} holds {held}, expected single numbers, or it alone as an input")
+    if len(columns) > 1 and not one.text:
+        check_side_by_side(columns, "or it alone as an input")
+
+
+def check_side_by_side(columns: Sequence[Column], or_else: str) -> None:
+    """Refuse columns of anything but single numbers."""
+    for column in columns:
+        if column.dtype == TEXT or column.shape:
+            held = f"arrays of shape {column.shape}" if column.shape else "text"
+            raise DatasetError(f"column {column.name} holds {held}, expected single numbers, {or_else}")

@@ -57,15 +57,15 @@ class Tally:
 
 
 def taken(
-    columns: Sequence[Column], label: Column, texts: Sequence[Column], batches: Iterator[list[Cells]]
+    columns: Sequence[Column], labels: Sequence[Column], texts: Sequence[Column], batches: Iterator[list[Cells]]
 ) -> tuple[list[Tally], int]:
     """Return the tallies of some columns over all their batches, and how many rows lack nothing.
 
-    `texts`: those of them that are inputs of text.
+    `labels`, `texts`: those of them that may name classes, that are inputs of text.
     """
     tallies, first, whole = [Tally(column) for column in columns], 1, 0
     for tally in tallies:
-        tally.classes = Classes() if tally.column is label and label.dtype in NAMED else None
+        tally.classes = Classes() if tally.column in labels and tally.column.dtype in NAMED else None
         tally.width = 1 if tally.column in texts else None
     for batch in batches:
         for tally, cells in zip(tallies, batch, strict=True):

@@ -31,40 +31,75 @@ PLACES = {"loss": "keras.losses", "metric": "keras.metrics"}
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """The loss, in Keras' own spelling, and what the metrics are.
+class Names:
+    """What a Functional model's outputs are called, and whether it gives them in a dict of these names."""
 
-    `any_class`: labels of one number are left out, which may be any. `accuracy`: some metric is called one. `means`:
-    all metrics are means over examples, each by a name of its own. `rates`: the schedule of the learning rate, if any.
+    outputs: tuple[str, ...]
+    by_name: bool
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, in Keras' own spelling; `any_class`: it leaves out labels of one number, which may be any."""
+
+    name: str
+    any_class: bool
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The loss of each output, None where it has none, in the outputs' order, and what the metrics are.
+
+    `accuracy`: some metric is called one. `means`: all are means over examples. `rates`: the schedule of the learning
+    rate, if any.
     """
 
-    loss: str
-    any_class: bool
+    losses: dict[str, Loss | None]
     accuracy: bool
     means: bool
     rates: str | None
 
 
-def read(config: Any, outputs: list[str] | None) -> Compiled:
-    """Read a compile configuration; ModelError for what Keras does not have. `outputs`: names for a dict of losses."""
+def read(config: Any, names: Names | None) -> Compiled:
+    """Read a compile configuration; ModelError for what Keras does not have. `names`: None for a Sequential."""
     held = mapping(config)
     if not held.get("optimizer") or not held.get("loss"):
         raise ModelError(
             "model: got no optimizer and loss, expected a compiled model (model.compile before model.save)"
         )
     refuse_code(held["optimizer"])
-    check_outputs(held["loss"], outputs)
-    losses = list(forms("loss", held["loss"]))
-    if len(losses) != 1:
-        raise ModelError(f"loss: got {len(losses)}, expected one loss")
-    loss = canonical("loss", losses[0])
+    found = losses(held["loss"], names)
     metrics, weighted = (list(forms("metric", held.get(name))) for name in ("metrics", "weighted_metrics"))
     kinds = {canonical("metric", metric) for metric in metrics + weighted}
-    names = [name_of(metric) for metric in metrics + weighted]
-    means = not weighted and kinds <= set(MEAN_NAMES.values()) and len({"loss", *names}) == len(names) + 1
-    return Compiled(
-        loss, any_class(losses[0]), any(is_accuracy(name) for name in names), means, schedule(held["optimizer"])
-    )
+    called_so = [name_of(metric) for metric in metrics + weighted]
+    means = not weighted and kinds <= set(MEAN_NAMES.values()) and "loss" not in called_so
+    accuracy = any(is_accuracy(name) for name in called_so)
+    return Compiled(found, accuracy, means, schedule(held["optimizer"]))
+
+
+def losses(held: Any, names: Names | None) -> dict[str, Loss | None]:
+    """Return the loss of each output, as Keras takes them: one for all, a list in their order, or a dict by names."""
+    outputs = (names.outputs if names else ()) or ("",)
+    if isinstance(held, dict) and "class_name" not in held:
+        check_names(held, names)
+        parted = [held.get(name) for name in outputs]
+    elif isinstance(held, list) and len(outputs) > 1:
+        check_list(held, names)
+        parted = held
+    else:
+        parted = [held] * len(outputs)
+    found = {name: loss_of(part) for name, part in zip(outputs, parted, strict=True)}
+    if not any(found.values()):
+        raise ModelError("loss: got None for every output, expected one loss at least")
+    return found
+
+
+def loss_of(held: Any) -> Loss | None:
+    """Return an output's loss, None where it has none."""
+    given = list(forms("loss", held))
+    if len(given) > 1:
+        raise ModelError(f"loss: got {len(given)}, expected one loss")
+    return Loss(canonical("loss", given[0]), any_class(given[0])) if given else None
 
 
 def schedule(optimizer: Any) -> str | None:
@@ -76,14 +111,23 @@ def schedule(optimizer: Any) -> str | None:
     return called(rate) if isinstance(rate, dict) else None
 
 
-def check_outputs(loss: Any, outputs: list[str] | None) -> None:
-    """Refuse a dict of losses that Keras itself cannot train: by another name than the output's, or in a Sequential."""
-    if not isinstance(loss, dict) or "class_name" in loss:
-        return
-    if outputs is None:
+def check_names(losses: Config, names: Names | None) -> None:
+    """Refuse a dict of losses that Keras itself cannot train: by other names than the outputs', or in a Sequential."""
+    if names is None:
         raise ModelError("loss: got a dict, expected the loss alone: Keras takes a dict for Functional models only")
-    if outputs and (odd := sorted(loss.keys() - set(outputs))):
-        raise ModelError(f"loss: got the output {word(odd[0])}, expected {', '.join(map(word, outputs))}")
+    expected = ", ".join(map(word, names.outputs))
+    if names.outputs and (odd := sorted(losses.keys() - {*names.outputs})):
+        raise ModelError(f"loss: got the output {word(odd[0])}, expected {expected}")
+    if not names.by_name and (lacking := [name for name in names.outputs if name not in losses]):
+        raise ModelError(f"loss: got none for the output {word(lacking[0])}, expected a list, with None there")
+
+
+def check_list(losses: list[Any], names: Names | None) -> None:
+    """Refuse a list of losses that does not say whose they are."""
+    if names and names.by_name:
+        raise ModelError("loss: got a list, expected a dict by names, as the model gives its outputs")
+    if names and len(losses) != len(names.outputs):
+        raise ModelError(f"loss: got {len(losses)}, expected one for each of {len(names.outputs)} outputs")
 
 
 def forms(kind: str, held: Any) -> Iterator[Form]:

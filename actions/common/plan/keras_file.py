@@ -13,77 +13,46 @@ from common.data.archive import UNREADABLE, Bounded, cause, open_zip
 from common.errors import ModelError
 from common.plan import compiled
 from common.plan.keras_config import Config, called, mapping, parts, refuse_code, word
-from common.plan.keras_inputs import ModelInput, Shape, ends, fits, inputs, layers, shape_of
+from common.plan.keras_inputs import ModelInput, inputs
+from common.plan.keras_outputs import ModelOutput, names, outputs
 
 MODELS = ("Sequential", "Functional", "Model")
 CONFIG_BYTES = 4 << 20  # of JSON, which takes up to 24 times as much in memory; 1,000 layers are half of one
 BUFFER_BYTES = 1 << 16
-# losses that compare each output with a label of its own; the first ones never repeat one for several
-CROSSENTROPIES = ("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy")
-ERRORS = (
-    *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"),
-    *("huber", "log_cosh", "poisson", "kl_divergence", "hinge", "squared_hinge", "cosine_similarity"),
-)
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a model takes and gives: inputs, units of the last Dense, loss, accuracy or not.
+    """What a model takes and gives: inputs and outputs, accuracy or not.
 
-    `means` says that all its metrics are means over examples, `label_shape` what the last Dense gives without batch and
-    units: `()` for one label an example, `(steps,)` for one a step, `rates` the schedule of its learning rate, if any.
+    `means` says that all its metrics are means over examples, `rates` the schedule of its learning rate, if any.
     """
 
     inputs: tuple[ModelInput, ...]
-    classes: int | None
-    loss: str
+    outputs: tuple[ModelOutput, ...]
     accuracy: bool = False
     means: bool = False
-    label_shape: Shape | None = None
     rates: str | None = None
 
-    def for_labels(self, shape: tuple[int, ...]) -> "KerasFile":
-        """Return the file with the loss that `crossentropy` stands for, by the shape of labels without the batch."""
-        if self.loss != compiled.CROSSENTROPY or self.classes is None or self.label_shape is None:
-            return self
-        sparse = len(shape) <= len(self.label_shape) or shape[-1] == 1
-        kind = "binary" if self.classes == 1 else "sparse_categorical" if sparse else "categorical"
-        return replace(self, loss=f"{kind}_crossentropy")
-
     @property
-    def sparse(self) -> bool:
-        """Whether labels are class numbers."""
-        return self.loss.startswith("sparse_categorical")
+    def labelled(self) -> tuple[ModelOutput, ...]:
+        """The outputs that have a loss, and so labels."""
+        return tuple(one for one in self.outputs if one.loss)
+
+    def for_labels(self, shapes: Sequence[tuple[int, ...]]) -> "KerasFile":
+        """Return the file with the losses that `crossentropy` stands for, by the shape of each output's labels."""
+        left = iter(shapes)
+        return replace(self, outputs=tuple(one.for_labels(next(left)) if one.loss else one for one in self.outputs))
 
     def check_inputs(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Refuse examples, a shape an input, that the model does not take."""
         for one, shape in zip(self.inputs, shapes, strict=True):
             one.check(shape, f"input {word(one.name)}" if len(self.inputs) > 1 else "input")
 
-    def check_labels(self, shape: tuple[int, ...]) -> None:
-        """Refuse labels of a shape, without the batch, that the loss cannot take; Keras drops a last axis of 1."""
-        expected = self.label_shape
-        if expected is None:
-            return
-        if self.sparse and not (fits(shape, expected) or fits(shape, (*expected, 1))):
-            raise ModelError(f"model: loss {self.loss}, expected class numbers of shape {expected}, got shape {shape}")
-        wanted = (*expected, self.classes)
-        repeated = self.loss in ERRORS
-        if (repeated or self.loss in CROSSENTROPIES) and self.classes and not comparable(shape, wanted, repeated):
-            raise ModelError(f"model: loss {self.loss}, expected labels of shape {wanted}, got {shape}")
-
-
-def comparable(shape: tuple[int, ...], wanted: Shape, repeated: bool) -> bool:
-    """Return whether Keras compares labels with outputs of a shape: a last axis of 1 comes and goes, 1 is `repeated`.
-
-    Origin: keras.losses.loss.squeeze_or_expand_to_same_rank.
-    """
-    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(wanted) == len(shape) + 1 and wanted[-1] == 1:
-        shape = (*shape, 1)
-    pairs = list(zip(shape, wanted, strict=False))
-    return len(shape) == len(wanted) and all(w in (None, s) or (repeated and 1 in (s, w)) for s, w in pairs)
+    def check_labels(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Refuse labels, a shape an output, that its loss cannot take."""
+        for one, shape in zip(self.labelled, shapes, strict=True):
+            one.check(shape, f"output {word(one.name)}: " if len(self.outputs) > 1 else "")
 
 
 def read(path: Path, at: str) -> KerasFile:
@@ -134,14 +103,8 @@ def describe(config: Any) -> KerasFile:
     refuse_code({name: value for name, value in held.items() if name != "compile_config"})
     refuse_stateful(held)
     sequential = held["class_name"] == "Sequential"
-    outputs = ends(held, "output_layers")
-    if len(outputs) > 1:
-        raise ModelError(f"model: got {len(outputs)} outputs, expected one")
-    found = compiled.read(held.get("compile_config"), None if sequential else sorted(outputs))
-    last = last_dense(held, set(outputs.values()))
-    units = mapping(last.get("config")).get("units")
-    classes = units if isinstance(units, int) and not found.any_class else None
-    return KerasFile(inputs(held), classes, found.loss, found.accuracy, found.means, label_shape(last), found.rates)
+    found = compiled.read(held.get("compile_config"), None if sequential else names(held))
+    return KerasFile(inputs(held), outputs(held, found.losses), found.accuracy, found.means, found.rates)
 
 
 def refuse_stateful(config: Config) -> None:
@@ -150,16 +113,3 @@ def refuse_stateful(config: Config) -> None:
         if mapping(part.get("config")).get("stateful") is True:
             name = word(part["config"].get("name"))
             raise ModelError(f"model: layer {name} is stateful, expected stateful=False, as batches are shuffled")
-
-
-def last_dense(config: Config, wanted: set[str]) -> Config:
-    """Return the Dense layer that gives the output, nothing where another kind of layer does."""
-    given = [layer for layer in layers(config) if not wanted or str(layer["config"].get("name")) in wanted]
-    shaped = [layer for layer in given if layer.get("class_name") not in ("Activation", "Softmax", "Dropout")]
-    return shaped[-1] if shaped and shaped[-1].get("class_name") == "Dense" else {}
-
-
-def label_shape(dense: Config) -> Shape | None:
-    """Return what a Dense layer gives without batch and units, None where the file does not say."""
-    built = shape_of(mapping(dense.get("build_config")).get("input_shape"), batched=True)
-    return built[:-1] if built else None

@@ -40,22 +40,27 @@ def layers(config: Config) -> list[Config]:
     return [layer for layer in held if isinstance(layer.get("config"), dict)]
 
 
-def ends(config: Config, side: str) -> dict[str, str]:
-    """Return {name: layer} of a Functional model's `input_layers` or `output_layers`, in the order of the file."""
+def ends(config: Config, side: str) -> list[tuple[str, str]]:
+    """Return (name, layer) of a Functional model's `input_layers` or `output_layers`, in the order of the file.
+
+    ModelError for what lies deeper than in one list or one dict.
+    """
     found = config["config"].get(side)
     if isinstance(found, dict):
-        named = found
+        named = list(found.items())
     else:
         references = [found] if listing(found)[:1] and isinstance(found[0], str) else listing(found)
-        named = {str(reference[0]): reference for reference in references if listing(reference)}
-    return {str(name): str(listing(reference)[0]) for name, reference in named.items() if listing(reference)}
+        named = [(reference[0], reference) for reference in references if listing(reference)]
+    if any(listing(listing(reference)[:1] and reference[0]) for _, reference in named):
+        raise ModelError(f"model: got {side} within each other, expected them in one list, or by names")
+    return [(str(name), str(listing(reference)[0])) for name, reference in named if listing(reference)]
 
 
 def inputs(config: Config) -> tuple[ModelInput, ...]:
     """Return the model's inputs; one of no name and shape where the file does not say."""
     wanted, held = ends(config, "input_layers"), layers(config)
     by_name = {str(layer["config"].get("name")): layer for layer in held if layer.get("class_name") == "InputLayer"}
-    found = [described(name, by_name[layer]) for name, layer in wanted.items() if layer in by_name]
+    found = [described(name, by_name[layer]) for name, layer in wanted if layer in by_name]
     if found and len(found) == len(wanted):
         return tuple(found)
     if len(wanted) > 1:

@@ -8,17 +8,19 @@ from typing import Any
 
 from common.data import shards
 from common.data.arrays import Pair
-from common.data.columns import Asked, Columns, Input, named
+from common.data.columns import Asked, Input, Label, named
 from common.data.dataset import Dataset, open_dataset
 from common.errors import DatasetError, ModelError, ParameterError
 from common.plan import held, keras_file, params
 from common.plan.keras_inputs import ModelInput
-from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Plan
+from common.plan.keras_outputs import ERRORS, ModelOutput
+from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Output, Plan
 from common.plan.request import asked, open_parts
 from common.plan.schedule import Schedule, evaluation_shares
 from common.storage.file import sha256
 from common.storage.objects import Objects
 
+Given = list[str] | dict[str, list[str]] | None  # columns as a parameter has them: alone, or by inputs or outputs
 AT_TOP = ("workers", "rounds", "seed", "learning_rate", "outer_momentum", "optimizer_state", "weighting")
 
 
@@ -27,13 +29,14 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
     params.require(given)
     parts = open_parts(objects, "dataset", given["dataset"])
     file = keras_file.read(model, given["model"])
-    dataset = open_dataset(parts, "dataset", columns_asked(given, file.inputs))
+    dataset = open_dataset(parts, "dataset", columns_asked(given, file))
     train = dataset.training()
     held_out = held.sets(objects, given, dataset, train, given.get("seed", 0))
     left = train.examples - sum(one.examples for one in held_out if one.pair is None)
     full = params.complete(given, left)
     keras = checked(file, full, train, [one.pair for one in held_out if one.pair])
-    check_classes(keras, dataset.columns)
+    for output, label in zip(keras.labelled, dataset.columns.labels, strict=True):
+        check_classes(output, label)
     counted = numbers(full, left)
     return Plan(
         version=VERSION,
@@ -46,7 +49,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         train=train,
         held=tuple(held_out),
         weighted=bool(train.weight or full["class_weight"]),
-        model=Model(sha256(model), keras.classes, keras.loss),
+        model=Model(sha256(model), tuple(Output(one.name, one.classes, one.loss) for one in keras.outputs)),
         **counted,
         held_out=held_out[0].examples,
         shares=evaluation_shares(full["workers"], held_out[0].examples) if keras.means else 1,
@@ -57,12 +60,12 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
     )
 
 
-def columns_asked(given: dict[str, Any], inputs: Sequence[ModelInput]) -> Asked:
-    """Return what the caller said of columns, and what inputs the model has."""
+def columns_asked(given: dict[str, Any], file: keras_file.KerasFile) -> Asked:
+    """Return what the caller said of columns, and what inputs and outputs the model has."""
     size = given.get("image_size")
     return Asked(
-        inputs=inputs_asked(given.get("inputs"), inputs),
-        label=given.get("label"),
+        inputs=inputs_asked(given.get("inputs"), file.inputs),
+        labels=labels_asked(given.get("label"), [one.name for one in file.labelled]),
         weight=given.get("sample_weight"),
         group=given.get("group"),
         missing=given.get("missing"),
@@ -70,35 +73,50 @@ def columns_asked(given: dict[str, Any], inputs: Sequence[ModelInput]) -> Asked:
     )
 
 
-def inputs_asked(given: list[str] | dict[str, list[str]] | None, inputs: Sequence[ModelInput]) -> tuple[Input, ...]:
+def inputs_asked(given: Given, inputs: Sequence[ModelInput]) -> tuple[Input, ...]:
     """Return the model's inputs with the columns that were asked for; ParameterError where they do not fit."""
-    names = {one.name for one in inputs}
+    columns = columns_of("inputs", given, [one.name for one in inputs])
+    return tuple(Input(one.name, columns[one.name], one.text) for one in inputs)
+
+
+def labels_asked(given: Given, outputs: Sequence[str]) -> tuple[Label, ...]:
+    """Return the labels of the model's outputs with the columns that were asked for; ParameterError as for inputs."""
+    columns = columns_of("label", given, outputs)
+    return tuple(Label(name, columns[name]) for name in outputs)
+
+
+def columns_of(parameter: str, given: Given, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return {input or output: its columns}, none where nothing is said of them."""
+    ends = {"inputs": "inputs", "label": "outputs"}[parameter]
     if isinstance(given, list) and len(names) > 1:
-        expected = f"an object of {{input: columns}}, as the model has {named(names, 'inputs')}"
-        raise ParameterError(f"inputs: got {named(given, 'columns')}, expected {expected}")
-    if isinstance(given, dict) and given.keys() != names:
-        raise ParameterError(f"inputs: got {named(given, 'inputs')}, expected {named(names, 'inputs')} of the model")
-    columns = given if isinstance(given, dict) else {one.name: given or [] for one in inputs}
-    return tuple(Input(one.name, tuple(columns[one.name]), one.text) for one in inputs)
+        expected = f"an object of {{{ends.removesuffix('s')}: columns}}, as the model has {named(names, ends)}"
+        raise ParameterError(f"{parameter}: got {named(given, 'columns')}, expected {expected}")
+    if isinstance(given, dict) and given.keys() != {*names}:
+        raise ParameterError(f"{parameter}: got {named(given, ends)}, expected {named(names, ends)} of the model")
+    columns = given if isinstance(given, dict) else {name: given or [] for name in names}
+    return {name: tuple(columns[name]) for name in names}
 
 
-def check_classes(keras: keras_file.KerasFile, columns: Columns) -> None:
+def check_classes(output: ModelOutput, label: Label) -> None:
     """Refuse classes that are named by text where the model takes numbers, or gives fewer."""
-    if columns.classes is None:
+    if label.classes is None:
         return
-    if keras.loss in keras_file.ERRORS:
-        raise DatasetError(f"label: column {columns.label} holds text, expected numbers for loss {keras.loss}")
-    most = 2 if keras.classes == 1 else keras.classes
-    if most is not None and len(columns.classes) > most:
-        got = f"column {columns.label} holds {named(columns.classes, 'classes')}"
-        raise ModelError(f"model: it gives {most} classes, expected {len(columns.classes)}, as {got}")
+    (column,) = label.columns
+    if output.loss in ERRORS:
+        raise DatasetError(f"label: column {column} holds text, expected numbers for loss {output.loss}")
+    most = 2 if output.classes == 1 else output.classes
+    if most is not None and len(label.classes) > most:
+        got = f"column {column} holds {named(label.classes, 'classes')}"
+        raise ModelError(f"model: it gives {most} classes, expected {len(label.classes)}, as {got}")
 
 
 def checked(
     keras: keras_file.KerasFile, full: dict[str, Any], train: Pair, evaluated: list[Pair]
 ) -> keras_file.KerasFile:
     """Return what the model's file tells for these labels; refuse one that cannot take these sets or parameters."""
-    keras = keras.for_labels(train.y.shape[1:])
+    keras = keras.for_labels([one.shape[1:] for one in train.y])
+    if full["class_weight"] and len(keras.labelled) > 1:
+        raise ParameterError("class_weight: got a value, expected none, as the model has several outputs with labels")
     if full["weighting"] == "accuracy" and not keras.accuracy:
         raise ModelError("model: got no accuracy among its metrics, expected one as weighting is accuracy")
     for pair in (train, *evaluated):
@@ -133,8 +151,8 @@ def warnings(dataset: Dataset, given: dict[str, Any], held_out: list[HeldOut]) -
 def check_pair(keras: keras_file.KerasFile, train: Pair, pair: Pair) -> None:
     """Refuse a set that the model cannot take, or that differs in shape from the training set."""
     keras.check_inputs([one.shape[1:] for one in pair.x])
-    keras.check_labels(pair.y.shape[1:])
-    for one, other in zip((*pair.x, pair.y), (*train.x, train.y), strict=True):
+    keras.check_labels([one.shape[1:] for one in pair.y])
+    for one, other in zip((*pair.x, *pair.y), (*train.x, *train.y), strict=True):
         if one.shape[1:] != other.shape[1:]:
             raise DatasetError(f"{one.name}: got shape {one.shape[1:]}, expected {other.shape[1:]} as in training")
 

@@ -9,7 +9,7 @@ from common.errors import ParameterError, shown
 from common.storage.run import check_name
 
 PARTS = 1000  # objects of a dataset, each a line of the plan
-COLUMNS, INPUTS, NAME, PIXELS = 10_000, 100, 500, 4096
+COLUMNS, ENDS, NAME, PIXELS = 10_000, 100, 500, 4096
 PLENTY = 1 << 40  # examples, where nobody has counted them
 WORKERS = 4  # by default, where there are examples for them
 LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
@@ -90,12 +90,12 @@ def names(value: object) -> list[str]:
     return list(listed)
 
 
-def inputs(value: object) -> list[str] | dict[str, list[str]]:
-    """Read the columns of the model's only input, or those of each by its name."""
+def ends(value: object) -> list[str] | dict[str, list[str]]:
+    """Read the columns of the model's only input or output, or those of each by its name."""
     if not isinstance(value, dict):
         return names(value)
-    if not 0 < len(value) <= INPUTS:
-        raise ValueError(f"an object of 1..{INPUTS} inputs of the model and the columns of each")
+    if not 0 < len(value) <= ENDS:
+        raise ValueError(f"an object of 1..{ENDS} inputs or outputs of the model and the columns of each")
     return {one: names(columns) for one, columns in value.items()}
 
 
@@ -186,7 +186,13 @@ PARAMETERS = (
         "what a lane weighs in the average",
     ),
     Parameter("seed", "integer", whole(0, 2**31 - 1), 0, "of the split, the shuffles and dropout, 0..2147483647"),
-    Parameter("label", "string", name, None, "the column or array of labels; default: the one named so"),
+    Parameter(
+        "label",
+        "json",
+        ends,
+        None,
+        "the column or array of labels, or {output: columns}; default: the one named so, of several as each output is",
+    ),
     Parameter("sample_weight", "string", name, None, "the column or array of what each example weighs in the loss"),
     Parameter(
         "class_weight",
@@ -199,7 +205,7 @@ PARAMETERS = (
     Parameter(
         "inputs",
         "json",
-        inputs,
+        ends,
         None,
         "columns or array of the model's input, or {input: columns}; default: called as it is, else all but the label",
     ),

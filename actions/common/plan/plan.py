@@ -7,15 +7,15 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Self
 
-from common.data.arrays import Array, Pair, x_names
-from common.data.columns import Columns, Input
+from common.data.arrays import Array, Pair, data_names, stored_names
+from common.data.columns import Columns, Input, Label
 from common.errors import RunError
 from common.plan.schedule import Schedule
 from common.storage import keys
 from common.storage.objects import Objects
 from common.storage.run import Folder, Run
 
-VERSION = 7
+VERSION = 8
 SPLIT_VERSION = 1  # of the rules by which examples are dealt out
 SCHEDULE = ("workers", "epochs", "rounds", "batch", "seed", "counts")  # what it follows from
 
@@ -42,17 +42,30 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Model:
-    """What the file of the user's model told: its digest, how many classes its labels may name, its loss."""
+class Output:
+    """An output of the user's model: its name, how many classes its labels may name, its loss (None: no labels)."""
 
-    sha256: str
+    name: str
     classes: int | None
-    loss: str
+    loss: str | None
 
     @property
     def sparse(self) -> bool:
         """Whether labels are class numbers."""
-        return self.loss.startswith("sparse_categorical")
+        return (self.loss or "").startswith("sparse_categorical")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the file of the user's model told: its digest and outputs."""
+
+    sha256: str
+    outputs: tuple[Output, ...]
+
+    @property
+    def labelled(self) -> tuple[Output, ...]:
+        """The outputs that have labels."""
+        return tuple(one for one in self.outputs if one.loss)
 
 
 @dataclass(frozen=True)
@@ -90,10 +103,14 @@ class Plan:
     @cached_property
     def split(self) -> str:
         """What shards and held-out sets follow from, digested: runs that agree in all of it share them."""
-        weights, sparse = self.parameters.get("class_weight"), self.model.sparse
-        labels = [self.model.classes if sparse else None, sparse, weights]
-        taken = [(one.columns, one.text) for one in self.columns.inputs]  # whatever the model calls its inputs
-        columns = {**asdict(self.columns), "inputs": taken}
+        classes = [[one.classes if one.sparse else None, one.sparse] for one in self.model.labelled]
+        labels = [classes, self.parameters.get("class_weight")]
+        # whatever the model calls its inputs and outputs
+        ends = {
+            "inputs": [(one.columns, one.text) for one in self.columns.inputs],
+            "labels": [(one.columns, one.classes) for one in self.columns.labels],
+        }
+        columns = {**asdict(self.columns), **ends}
         sets = [*map(asdict, self.dataset), columns, asdict(self.train), *map(asdict, self.held)]
         held = [SPLIT_VERSION, sets, labels, self.weighted, self.workers, self.seed, self.counts]
         return sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()[:32]
@@ -115,13 +132,20 @@ class Plan:
     @property
     def held_arrays(self) -> tuple[str, ...]:
         """The names of a held-out set's arrays."""
-        return (*x_names(len(self.train.x)), "y")
+        return tuple(data_names(len(self.train.x), len(self.train.y)))
 
     @property
     def inputs(self) -> dict[str, str] | None:
         """The model's inputs and the names of their arrays; None where it has one."""
         names = [one.name for one in self.columns.inputs]
-        return dict(zip(names, x_names(len(names)), strict=True)) if len(names) > 1 else None
+        return dict(zip(names, stored_names("x", len(names)), strict=True)) if len(names) > 1 else None
+
+    @property
+    def outputs(self) -> list[tuple[str, str | None]] | None:
+        """The model's outputs in their order and the names of their labels' arrays, if any; None where it has one."""
+        stored = iter(stored_names("y", len(self.train.y)))
+        held = [(one.name, next(stored) if one.loss else None) for one in self.model.outputs]
+        return held if len(held) > 1 else None
 
     @property
     def example(self) -> tuple[int, ...] | None:
@@ -161,7 +185,19 @@ def columns(held: dict[str, Any]) -> Columns:
     """Return the columns of a document, in which tuples have become lists."""
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in held.items()}
     inputs = tuple(Input(one["name"], tuple(one["columns"]), one["text"]) for one in held["inputs"])
-    return Columns(**{**values, "inputs": inputs})
+    labels = tuple(label(one) for one in held["labels"])
+    return Columns(**{**values, "inputs": inputs, "labels": labels})
+
+
+def label(held: dict[str, Any]) -> Label:
+    """Return an output's labels, of a document."""
+    classes = held["classes"]
+    return Label(held["name"], tuple(held["columns"]), classes if classes is None else tuple(classes))
+
+
+def model(held: dict[str, Any]) -> Model:
+    """Return what a model told, of a document."""
+    return Model(held["sha256"], tuple(Output(**one) for one in held["outputs"]))
 
 
 def held_out(held: list[dict[str, Any]]) -> tuple[HeldOut, ...]:
@@ -180,8 +216,8 @@ def held_out(held: list[dict[str, Any]]) -> tuple[HeldOut, ...]:
 
 def pair(held: dict[str, Any]) -> Pair:
     """Return a set's arrays, of a document."""
-    x = tuple(array(one) for one in held["x"])
-    return Pair(x, **{name: one and array(one) for name, one in held.items() if name != "x"})
+    x, y = (tuple(map(array, held[name])) for name in ("x", "y"))
+    return Pair(x, y, *(held[name] and array(held[name]) for name in ("weight", "group")))
 
 
 def array(held: dict[str, Any]) -> Array:
@@ -195,7 +231,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "columns": columns,
     "train": pair,
     "held": held_out,
-    "model": lambda held: Model(**held),
+    "model": model,
 }
 
 

@@ -246,13 +246,14 @@ def check_share(found: Any, plan: Plan, lane: int) -> None:
 
 def check_counts(found: Mapping[str, Any], plan: Plan, rows: int) -> None:
     """Refuse counts of other than the share's labels; where one lane evaluates all, quotients other than its scores."""
-    labels = math.prod(plan.train.y.shape[1:])
+    labels = max(math.prod(one.shape[1:]) for one in plan.train.y)
+    least = rows if labels == 1 and len(plan.train.y) == 1 else 1  # Keras counts batches for the loss of each output
     scores, sums = found["scores"], found["sums"]
     if plan.shares > 1 and sums.keys() != scores.keys():
         raise InspectionError(f"sums: got {shown(list(sums))}, expected those of {shown(list(scores))}")
     for name, (total, count) in sums.items():
         if plan.shares > 1:
-            check_number(f"sums: {shown(name)}: count", count, rows if labels == 1 else 1, rows * labels)
+            check_number(f"sums: {shown(name)}: count", count, least, rows * labels)
         elif isinstance(scores.get(name), float) and count:
             slack = ROUNDING * max(1.0, abs(scores[name]))
             check_number(f"sums: {shown(name)}: mean", total / count, scores[name] - slack, scores[name] + slack)

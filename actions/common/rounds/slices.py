@@ -103,6 +103,7 @@ def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
         "attempt": piece.attempt,
         "example": plan.example,
         "inputs": plan.inputs,
+        "outputs": plan.outputs,
         "held_arrays": plan.held_arrays,
         "fresh": ledger.lacks_memory(piece.reason),
         "deadline": wave.deadline,

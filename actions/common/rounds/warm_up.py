@@ -62,6 +62,7 @@ def value(run: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
         "learning_rate": plan.learning_rate,
         "model_sha256": plan.model.sha256,
         "inputs": plan.inputs,
+        "outputs": plan.outputs,
         "batch": {
             name: {"shape": [plan.batch, *array.shape[1:]], "dtype": stored_dtype(array.dtype).str}
             for name, array in ((name, arrays[name]) for name in plan.arrays)

@@ -14,11 +14,11 @@ Rows = dict[str, NDArray[Any]]  # of each array by the name that its file has, e
 
 
 def checked_rows(
-    dataset: Dataset, arrays: Mapping[str, Array], classes: int | None, begin: int = 0
+    dataset: Dataset, arrays: Mapping[str, Array], classes: Mapping[str, int], begin: int = 0
 ) -> Iterator[tuple[int, Rows]]:
     """Yield (first example, rows of arrays as stored) from one on; DatasetError at a value that cannot be trained on.
 
-    `classes`: how many classes the labels `y` may name; None where they are numbers.
+    `classes`: how many classes the labels may name, of those of the arrays that are class numbers.
     """
     first, dtypes = begin, {name: stored_dtype(array.dtype) for name, array in arrays.items()}
     for given in dataset.batches(list(arrays.values()), begin):
@@ -27,8 +27,8 @@ def checked_rows(
         for name, held in rows.items():
             if held.dtype.kind == "f":
                 check_finite(arrays[name].name, held, first)
-        if classes and "y" in rows:
-            check_classes(arrays["y"].name, rows["y"], classes)
+        for name in rows.keys() & classes.keys():
+            check_classes(arrays[name].name, rows[name], classes[name])
         yield first, rows
         first += len(given[0])
 

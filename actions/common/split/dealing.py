@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.data import shards
-from common.data.arrays import Array
+from common.data.arrays import Array, stored_names
 from common.data.dataset import Dataset
 from common.data.groups import Held
 from common.errors import ParameterError
@@ -69,15 +69,26 @@ def set_keys(plan: Plan, name: str) -> dict[str, str]:
 
 
 def class_numbers(plan: Plan, dataset: Dataset) -> shards.Groups | None:
-    """Return the class of each example `(examples,)`, None where labels are no classes."""
+    """Return the class of each example `(examples,)` by the first labels that are classes, None where none are."""
+    return next((found for name in labels(plan) if (found := numbered(plan, dataset, name)) is not None), None)
+
+
+def numbered(plan: Plan, dataset: Dataset, name: str) -> shards.Groups | None:
+    """Return the class of each example `(examples,)` by some labels, None where these are no classes."""
     named = classes(plan)
-    blocks = (rows["y"] for _, rows in checked_rows(dataset, {"y": plan.train.y}, named))
-    return shards.class_numbers(rows.astype(np.int64, copy=False) if named else rows for rows in blocks)
+    blocks = (rows[name] for _, rows in checked_rows(dataset, {name: labels(plan)[name]}, named))
+    return shards.class_numbers(rows.astype(np.int64, copy=False) if name in named else rows for rows in blocks)
 
 
-def classes(plan: Plan) -> int | None:
-    """Return how many classes the labels may name, None where they are no class numbers or may be any."""
-    return plan.model.classes if plan.model.sparse else None
+def labels(plan: Plan) -> dict[str, Array]:
+    """Return the labels of the training set by the names that stored arrays have."""
+    return dict(zip(stored_names("y", len(plan.train.y)), plan.train.y, strict=True))
+
+
+def classes(plan: Plan) -> dict[str, int]:
+    """Return how many classes labels may name, of those that are class numbers and may not be any."""
+    pairs = zip(labels(plan), plan.model.labelled, strict=True)
+    return {name: output.classes for name, output in pairs if output.sparse and output.classes}
 
 
 def owners_of_groups(plan: Plan, dataset: Dataset, dealt: list[HeldOut]) -> NDArray[np.int8]:
@@ -98,16 +109,22 @@ def weighing(plan: Plan, dataset: Dataset, groups: shards.Groups | None, owner: 
         raise ParameterError("class_weight: got a value, expected none, as the labels are no classes")
     if asked == "balanced":
         return weights.Weights(weights.balanced(groups, owner), groups)
-    names: Sequence[str] = plan.columns.classes or ()
+    (label,) = plan.columns.labels  # the planner refuses weights of classes where there are several
+    names: Sequence[str] = label.classes or ()
     if not names:
-        names = weights.class_names(rows["y"] for _, rows in checked_rows(dataset, {"y": plan.train.y}, None))
+        names = weights.class_names(rows["y"] for _, rows in checked_rows(dataset, labels(plan), {}))
     return weights.Weights(weights.given(asked, names), groups)
 
 
 def weighted(blocks: Blocks, weighs: weights.Weights) -> Blocks:
     """Yield rows with what each example weighs; that of its own, where there is one, is in the rows that came."""
     for first, rows in blocks:
-        yield first, {**rows, WEIGHT: weighs.of(first, len(rows["y"]), rows.get(WEIGHT))}
+        yield first, {**rows, WEIGHT: weighs.of(first, count(rows), rows.get(WEIGHT))}
+
+
+def count(rows: Rows) -> int:
+    """Return how many rows there are, in every array as many."""
+    return len(next(iter(rows.values())))
 
 
 def between(blocks: Blocks, ends: Iterable[int]) -> Iterator[Blocks]:
@@ -117,12 +134,12 @@ def between(blocks: Blocks, ends: Iterable[int]) -> Iterator[Blocks]:
     def until(end: int) -> Blocks:
         for first, rows in chain(held[:], blocks):
             held.clear()
-            count = len(rows["y"])
-            if first + count > end:
+            last = first + count(rows)
+            if last > end:
                 held.append((end, {name: one[end - first :] for name, one in rows.items()}))
             if first < end:
                 yield first, {name: one[: end - first] for name, one in rows.items()}
-            if first + count >= end:
+            if last >= end:
                 return
 
     for end in ends:
@@ -142,7 +159,7 @@ def deal_out(deal: Deal, blocks: Blocks, folder: Path, begin: int = 0) -> dict[s
         for (who, name), file in opened.items():
             file.write(b"" if begin else header(deal.arrays[name], counts[who]))
         for first, rows in blocks:
-            mine = deal.owner[first : first + len(rows["y"])]
+            mine = deal.owner[first : first + count(rows)]
             for (who, name), file in opened.items():
                 file.write(np.ascontiguousarray(rows[name][mine == who]).data)
     return {targets[who][name]: path for (who, name), path in files.items()}

@@ -82,8 +82,8 @@ def finish(run: Run, plan: Plan, report: dict[str, Any], seconds: float) -> None
 
 def take_over(run: Run, plan: Plan) -> None:
     """Let a run go on with a split that is done: this document of the run is what the rest of it waits for."""
-    if plan.columns.classes:
-        run.create_json(keys.CLASSES, plan.columns.classes)
+    if classes := plan.columns.class_names():
+        run.create_json(keys.CLASSES, classes)
     found = plan.data(run.objects).find_whole(keys.SPLIT, SPLIT_KEYS) or {}
     free = {"seconds": 0.0, "activations": 1, "activation_seconds": 0.0}
     run.create_json(keys.SPLIT, found if found.get("run") == run.name else {**found, **free})

@@ -23,7 +23,7 @@ def evaluate(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[s
     with PeakMemory() as peak:
         learner = trained(params, learners)
         held = sets.open(params["set"], {name: params["get"][name] for name in params["held_arrays"]})
-        found = measured(learner, as_data(held, params["inputs"]), params)
+        found = measured(learner, as_data(held, params), params)
         if params["makes_final"]:
             found["final_md5"] = leave(learner, params["final"])
     spent = {"seconds": time.time() - began, "memory": peak.bytes}

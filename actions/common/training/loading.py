@@ -45,8 +45,6 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
     built = bool(model.built)
     if not built:
         build(model, example)
-    if len(model.outputs) != 1:
-        raise ModelError(f"model: got {len(model.outputs)} outputs, expected one")
     if not model.trainable_variables:
         raise ModelError("model: got no trainable weights, expected at least one")
     return model, built

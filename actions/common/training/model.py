@@ -24,10 +24,11 @@ from tensorflow.python.framework import ops
 from common.errors import DlError, ModelError
 from common.plan.schedule import EVALUATION_BATCH
 from common.storage.state import Tensors
-from common.training import causes, loading, variables
+from common.training import causes, loading, outputs, variables
 
 Array = NDArray[Any]
-Data = tuple[Any, ...]  # inputs, labels and, where there are some, sample weights: arrays, or arrays by name
+# Inputs, labels and, where there are some, sample weights: arrays, or arrays by the names of inputs and outputs.
+Data = tuple[Any, ...]
 Sums = dict[str, list[float]]  # name -> [total, count]; the quotient is Keras' mean
 
 BLOCK_BYTES = 4 << 20  # gathered and handed to the graph at once
@@ -93,6 +94,7 @@ class Learner:
         Returns the sums of the loss and of every metric that is a mean over examples.
         """
         totals: Sums = {}
+        data = self._arranged(data)
         self._build(data)
         for moving in self._moving:
             moving.count.assign(0)
@@ -120,8 +122,9 @@ class Learner:
 
         A loss that is no number is an error, which names the `place`; a metric that is none gives None.
         """
-        examples = len(keras.tree.flatten(data)[0])
+        examples = count(data)
         bounds = np.append(np.arange(0, examples, EVALUATION_BATCH), examples)
+        data = self._arranged(data)
         self._build(data)
         self.model.reset_metrics()
         for start, stop in _blocks(data, bounds, 0, len(bounds) - 1):
@@ -152,6 +155,10 @@ class Learner:
                 name.file_size = part.stat().st_size  # or the format has no room for 4 GB
                 with part.open("rb") as source, file.open(name, "w") as target:
                     shutil.copyfileobj(source, target)
+
+    def _arranged(self, data: Data) -> Data:
+        x, y, *weights = data
+        return (x, outputs.arranged(self.model, y), *weights)
 
     def _run(self, kind: str, data: Data, bounds: Array, micro: int | None) -> None:
         data = _as_keras(data)
@@ -190,14 +197,9 @@ class Learner:
         return [variable for name, variable in self._variables.items() if name.startswith("seed.")]
 
     def _means(self) -> dict[str, Any]:
-        flat = [part for metric in self.model.metrics for part in getattr(metric, "metrics", [metric])]
         # A subclass with a result of its own (a root of the mean) is no quotient of its sums.
-        mean = keras.metrics.Mean
-        found: dict[str, Any] = {}
-        for part in flat:
-            if isinstance(part, mean) and type(part).result is mean.result:
-                found[f"weighted_{part.name}" if part.name in found else part.name] = part  # as Keras names its results
-        return found
+        mean, metrics = keras.metrics.Mean, outputs.metrics(self.model).items()
+        return {name: one for name, one in metrics if isinstance(one, mean) and type(one).result is mean.result}
 
 
 @contextmanager
@@ -239,6 +241,20 @@ def _blocks(data: Data, bounds: Array, first: int, last: int) -> Iterator[tuple[
         yield start, min(start + count, last)
 
 
+def _as_keras(data: Data) -> Data:
+    """Floats in Keras' own width, as fit converts them; integers stay narrow until the graph."""
+    width = keras.config.floatx()
+    narrowed = keras.tree.map_structure(
+        lambda one: one.astype(width, copy=False) if one.dtype.kind == "f" else one, data
+    )
+    return tuple(narrowed)
+
+
+def count(data: Data) -> int:
+    """How many examples there are, in every array as many."""
+    return len(keras.tree.flatten(data)[0])
+
+
 def rows_of(data: Any, rows: Any) -> Any:
     """The rows of every array, by number or as a slice."""
     return keras.tree.map_structure(lambda array: array[rows], data)
@@ -249,15 +265,6 @@ def _described(data: Data) -> str:
     named = zip(("x", "y", "weights"), data, strict=False)
     parts = [f"{name} {array.dtype}{array.shape[1:]}" for name, part in named for array in keras.tree.flatten(part)]
     return " and ".join(parts)
-
-
-def _as_keras(data: Data) -> Data:
-    """Floats in Keras' own width, as fit converts them; integers stay narrow until the graph."""
-    width = keras.config.floatx()
-    narrowed = keras.tree.map_structure(
-        lambda one: one.astype(width, copy=False) if one.dtype.kind == "f" else one, data
-    )
-    return tuple(narrowed)
 
 
 def _graph(step: Callable[..., None], data: Data) -> Any:

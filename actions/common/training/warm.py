@@ -19,7 +19,7 @@ from common.storage import state, transfer
 from common.training.causes import ValuesError
 from common.training.lane import MARGIN_SECONDS
 from common.training.memory import PeakMemory, give_back, private_bytes
-from common.training.model import Data, Learner
+from common.training.model import Data, Learner, count
 
 KEPT_BYTES = 64 << 20  # what TensorFlow may keep of pools and caches: 15 MB after one small model, 28 after six
 
@@ -65,13 +65,21 @@ class Arrays:
         return self._folder / hashlib.sha256(key.encode()).hexdigest()
 
 
-def as_data(arrays: Mapping[str, NDArray[Any]], inputs: Mapping[str, str] | None) -> Data:
-    """Return a set's arrays as Keras takes them: inputs, labels and, where there are some, weights.
+def as_data(arrays: Mapping[str, NDArray[Any]], params: Mapping[str, Any]) -> Data:
+    """Return a set's arrays as the learner takes them: inputs, labels and, where there are some, weights.
 
-    `inputs`: {input of the model: its array's name}, None where it has one.
+    Of a slice's parameters, `inputs` is {input of the model: its array's name}, None where it has one, and `outputs`
+    lists each output and the name of its labels' array, which is None where it has none.
     """
+    inputs, outputs = params["inputs"], params["outputs"]
     x = {name: arrays[stored] for name, stored in inputs.items()} if inputs else arrays["x"]
-    return (x, *(arrays[name] for name in ("y", "weight") if name in arrays))
+    y = {name: arrays[stored] if stored else unread(arrays) for name, stored in outputs} if outputs else arrays["y"]
+    return (x, y, arrays["weight"]) if "weight" in arrays else (x, y)
+
+
+def unread(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return labels `(examples,)` of an output without a loss: where it is given none, Keras mixes up the others."""
+    return np.broadcast_to(np.float32(0), (len(next(iter(arrays.values()))),))
 
 
 class Learners:
@@ -126,21 +134,21 @@ class Learners:
         self.forget()
         return private_bytes() - self._new < KEPT_BYTES
 
-    def prepare(
-        self, url: str, sha256: str, learning_rate: float | None, batch: dict[str, Any], inputs: dict[str, str] | None
-    ) -> dict[str, float]:
+    def prepare(self, params: dict[str, Any]) -> dict[str, float]:
         """Load a learner unless it is known, and take steps on zeros: one traces its graph, one is timed.
 
         `batch` holds shape `(examples, ...)` and dtype of each array. Its state stays the file's. Returns the seconds.
         """
-        example = None if inputs else batch["x"]["shape"][1:]
+        sha256, learning_rate, batch = params["model_sha256"], params["learning_rate"], params["batch"]
+        example = None if params["inputs"] else batch["x"]["shape"][1:]
         known, (which, measured) = self.knows(sha256, learning_rate, example), self._measured
         if known and which == (sha256, batch):
             return {"trace_seconds": 0.0, **measured}
         trained = known and self._trained
+        url = params["get"]["model"]
         learner = self.take(url, sha256, learning_rate, False, example)  # trained until its state is restored
         zeros = {name: np.zeros(array["shape"], array["dtype"]) for name, array in batch.items()}
-        seconds = steps_on_zeros(learner, as_data(zeros, inputs))
+        seconds = steps_on_zeros(learner, as_data(zeros, params))
         self._trained = trained
         measured = {"step_seconds": seconds[1]} if len(seconds) > 1 else {}
         self._measured = (sha256, batch), measured
@@ -152,9 +160,8 @@ class Learners:
         place = {"run": params["run"], "lane": params["lane"]}
         if began > params["deadline"] - MARGIN_SECONDS:
             return {"late": True, **place}
-        which = (params["get"]["model"], params["model_sha256"], params["learning_rate"])
         with PeakMemory() as peak:
-            measured = self.prepare(*which, params["batch"], params["inputs"])
+            measured = self.prepare(params)
         spent = {**place, "seconds": time.time() - began, **measured, "memory": peak.bytes}
         transfer.put_json(params["put"], spent)
         return spent
@@ -165,7 +172,7 @@ def steps_on_zeros(learner: Learner, zeros: Data) -> list[float]:
 
     ModelError where no batch of these shapes can be taken; fewer seconds where it may be for the zeros.
     """
-    examples = len(zeros[1])
+    examples = count(zeros)
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         initial = Path(folder) / "initial.safetensors"  # on the disk: memory holds one state, not two

@@ -85,6 +85,8 @@ def tarred(file: Any) -> Iterator[Member]:
     """Yield the files of a tar."""
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for info in archive:
+            # tarfile keeps every header that it has passed: 54 MB of 100,000 images.
+            archive.members.clear()  # type: ignore[attr-defined]
             if info.isdir() or junk(info.name):
                 continue
             if not info.isfile():
