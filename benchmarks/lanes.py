@@ -94,6 +94,7 @@ class Lanes:
             held_out=EXAMPLES,
             shares=1,
             evaluate_on="test",
+            validation=None,
             created=0.0,
             token="-",
             warnings=[],

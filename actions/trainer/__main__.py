@@ -9,13 +9,13 @@ from common.plan.schedule import Schedule
 from common.storage import transfer
 from common.storage.state import Progress
 from common.training import processor
-from common.training.evaluate import evaluate
+from common.training.evaluate import evaluate, validate, validation_set
 from common.training.lane import MARGIN_SECONDS, Lane, check_weights
 from common.training.memory import PeakMemory
 from common.training.model import Data, Learner
 from common.training.warm import Arrays, Learners, as_data
 
-SHARDS, HELD_OUT, LEARNERS = Arrays(limit=2), Arrays(limit=1), Learners()
+SETS, LEARNERS = Arrays(limit=4), Learners()  # a shard and the next one, validation and test set
 ENDED = False  # whether the container ends after this answer: the proxy looks here
 PLACE = ("run", "wave", "round", "lane", "start")
 EXPECTED = (
@@ -32,6 +32,8 @@ EXPECTED = (
     "inputs",
     "outputs",
     "next",
+    "validation",
+    "weighs_by_accuracy",
     "put",
     "keep_start",
 )
@@ -48,7 +50,7 @@ def main(params: dict[str, Any]) -> dict[str, Any]:
         case "train":
             return train(params)
         case "evaluate":
-            return evaluate(params, LEARNERS, SHARDS)
+            return evaluate(params, LEARNERS, SETS)
         case "warm-up":
             return LEARNERS.warm_up(params)
     raise ParameterError(f"kind: got {shown(params.get('kind'))}, expected a slice as planner and reducer make it")
@@ -68,9 +70,9 @@ def train(params: dict[str, Any]) -> dict[str, Any]:
         known = LEARNERS.knows(params["model_sha256"], params["learning_rate"])
         learner, progress = start(params)
         before = progress.seconds
-        shard = SHARDS.open(params["shard"], {name: params["get"][name] for name in params["arrays"]})
+        shard = SETS.open(params["shard"], {name: params["get"][name] for name in params["arrays"]})
         if params["next"]:
-            SHARDS.fetch_ahead(params["next"])
+            SETS.fetch_ahead(params["next"])
         lane = Lane(learner, Schedule(**params["schedule"]), progress, params["micro"])
         started = time.time() - began
         data = as_data(shard, params)
@@ -92,6 +94,8 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     if params["start"] == 0:
         if get["state"] and params["schedule"]["workers"] > 1:
             learner.project()
+        if params["validation"]:
+            progress.start_sums = validate(learner, params, SETS)
         learner.set_seeds(params["schedule"]["seed"], params["round"], params["lane"])
     progress.processors = sorted({*progress.processors, processor.present()})
     return learner, progress
@@ -99,13 +103,12 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
 
 def train_lane(params: dict[str, Any], lane: Lane, data: Data, deadline: float, measure: Any) -> int:
     """Train to the last offered step that can be reached in time; return the last saved one."""
-    get, urls, learner, progress = params["get"], dict(params["put"]), lane.learner, lane.progress
+    urls, learner, progress = dict(params["put"]), lane.learner, lane.progress
     earlier, memory = progress.activation_seconds, progress.memory
 
     def save() -> None:
-        if progress.step == lane.total and "validation_y" in get:
-            urls_held = {name: get[f"validation_{name}"] for name in params["held_arrays"]}
-            held = as_data(HELD_OUT.open(f"{params['run']}/validation", urls_held), params)
+        if progress.step == lane.total and params["weighs_by_accuracy"]:
+            held = validation_set(params, SETS)
             progress.validation = learner.evaluate(held, f"after round {progress.round}")
         tensors = learner.export_state()
         check_weights(tensors, progress)

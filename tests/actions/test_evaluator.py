@@ -13,6 +13,7 @@ from safetensors.numpy import load
 
 from common.errors import RunError
 from common.plan import plan as plans
+from common.plan.schedule import sample
 from common.rounds import drive, pace, rounds, slices, warm_up
 from common.storage import keys, state
 from common.storage.run import Run
@@ -107,10 +108,11 @@ def test_result_is_plain_json_and_is_kept(job, result):
     assert json.loads(text) == result == json.loads(job.read(keys.REPORT))
     assert set(result) == {
         "run", "accuracy", "loss", "metrics", "epochs", "passes", "rounds", "seconds", "activations",
-        "gb_seconds_estimated", "weights_sha256", "final", "processors", "warnings",
+        "gb_seconds_estimated", "weights_sha256", "final", "processors", "warnings", "validation", "stopped",
     }  # fmt: skip
     assert (result["run"], result["activations"], result["warnings"]) == ("evaluator", 1 + 1 + 3 + 10 + 26 + 1, [])
     assert (result["epochs"], result["passes"]) == (4, 4)
+    assert result["validation"] == {"set": "test", "examples": 2100, "rows": 96, "frequency": 3}
     assert list(result["seconds"]) == ["split", "train", "evaluate", "total"]
     assert all(value > 0 for value in result["seconds"].values())
     assert result["gb_seconds_estimated"] > 0
@@ -145,6 +147,16 @@ def test_final_model_holds_the_last_average_slots_included(job, result):
     assert rates == [pytest.approx(0.02)]
 
 
+def validated(job, number):
+    """Return what plain Keras finds of a round's average on the sample: of every third one, and of the last."""
+    if number + 1 not in (3, 6, 8):
+        return None, None
+    learner = Learner(job.folder / "m.keras", 0.02)
+    learner.import_state(load(job.read(keys.model_key(number + 1))))
+    rows, (x, y) = sample(2100, 96, 3), job.test
+    return tuple(pytest.approx(value, abs=1e-5) for value in learner.model.evaluate(x[rows], y[rows], verbose=0))
+
+
 def test_history_is_the_lanes_sums(job, result):
     for number, row in enumerate(result["rounds"]):
         lanes = [
@@ -155,12 +167,13 @@ def test_history_is_the_lanes_sums(job, result):
         expected = {name: pytest.approx(total / count) for name, (total, count) in totals.items()}
         seconds = pytest.approx(max(lane.activation_seconds for lane in lanes), abs=1e-3)
         examples = sum(lane.examples for lane in lanes)
+        expected |= dict(zip(("val_loss", "val_accuracy"), validated(job, number), strict=True))
         assert row == {"round": number, **expected, "examples": examples, "seconds": seconds}
         assert totals["loss"][1] == examples
     assert [row["round"] for row in result["rounds"]] == list(range(8))
     assert sum(row["examples"] for row in result["rounds"]) == 4 * 400
     rows = list(csv.DictReader(io.StringIO(job.read(keys.HISTORY).decode())))
-    assert [{name: float(cell) for name, cell in row.items()} for row in rows] == result["rounds"]
+    assert [{name: float(cell) if cell else None for name, cell in row.items()} for row in rows] == result["rounds"]
     assert b"<polyline" in job.read(keys.REPORT_PAGE)
 
 

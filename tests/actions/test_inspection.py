@@ -247,6 +247,7 @@ def unevaluated(trained_run):
         (1, {"scores": {}}, [1], r"^scores: got \{\}, expected a loss and metrics$"),
         (1, {"sums": {"loss": [20.0, 4000.0]}}, [1], r"^sums: loss: count: got 4000.0, expected 40.0$"),
         (1, {"sums": {"loss": [40.0, 40.0]}}, [1], r"^sums: 'loss': mean: got 1.0, expected 0.49999\.\.0.50001$"),
+        (1, {"validation_sums": {"loss": [1.0, 4.0]}}, [1], r"^validation_sums: got \{.*\}, expected None$"),
         (1, {"weights_sha256": "f" * 63}, [1], r"^weights_sha256: got 'f.*f', expected a digest$"),
         (1, {"weights_sha256": "f" * 64}, [0, 1], r"^it evaluated other weights, or by other metrics, than most"),
         (1, {"scores": {"loss": 0.25}, "sums": {"loss": [10.0, 40.0]}}, [0, 1], r"found different numbers$"),

@@ -57,7 +57,7 @@ def put(url, body):
         return answer.status
 
 
-def trained(value, step=None):
+def trained(value, step=None, loss=None):
     """Return what a trainer would leave: numbers that differ by round and lane, and what it says of itself."""
     lane, round_ = value["lane"], value["round"]
     step = step or value["put"][-1][0]
@@ -65,11 +65,18 @@ def trained(value, step=None):
     examples = Schedule(**value["schedule"]).examples(round_, lane, step)
     progress = state.Progress(rules, round_, lane, step, examples, activation_seconds=2.0)
     progress.sums = {"loss": [float(lane + 1), float(examples)]}
+    progress.start_sums = validated(value, loss)
     tensors = {
         "trainable.0000.w": np.full(3, 10.0 * round_ + lane, np.float32),
         "optimizer.0000.i": np.int64(step).reshape(()),
     }
     return tensors, progress
+
+
+def validated(value, loss=None):
+    """Return what a trainer would say of its share of the validation set, None where it has none."""
+    first, last = value["validation"]["rows"] if value["validation"] else (0, 0)
+    return {"loss": [(loss or 0.25) * (last - first), float(last - first)]} if last > first else None
 
 
 def leave(value, body, step=None):
@@ -79,9 +86,9 @@ def leave(value, body, step=None):
     return {"lane": value["lane"], "start": value["start"], "step": step}
 
 
-def train(value, tmp_path, step=None):
+def train(value, tmp_path, step=None, loss=None):
     """Write what a trainer would; return its item."""
-    tensors, progress = trained(value, step)
+    tensors, progress = trained(value, step, loss)
     state.save(tmp_path / "state", tensors, progress.pack())
     return leave(value, (tmp_path / "state").read_bytes(), step)
 
@@ -91,7 +98,7 @@ def scored(value):
     rows = value["rows"][1] - value["rows"][0]
     told = {"scores": {"loss": 0.5}, "sums": {"loss": [0.5 * rows, float(rows)]}, "seconds": 1.0, "memory": 1 << 28}
     final = {"final_md5": hashlib.md5(FINAL).hexdigest()} if value["makes_final"] else {}
-    return {**told, "weights_sha256": "ab" * 32, **final}
+    return {**told, "weights_sha256": "ab" * 32, **final, "validation_sums": validated(value)}
 
 
 def evaluate(value, final=FINAL, **changes):

@@ -11,11 +11,12 @@ import pytest
 from keras import layers
 
 from common.errors import ModelError, ParameterError, TransferError
-from common.plan.schedule import Schedule
+from common.plan.schedule import Schedule, sample
 from common.storage import state
 from common.storage.objects import Location, Objects
 from common.storage.state import Progress
 from common.training import processor
+from common.training.evaluate import validate
 from common.training.model import Learner
 from common.training.warm import Arrays
 
@@ -79,6 +80,7 @@ class Lanes:
             "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
             "get": get, "shard": f"{run}/{shard}", "arrays": ["x", "y"],
             "held_arrays": ["x", "y"], "inputs": None, "outputs": None, "next": None, "put": put, "keep_start": False,
+            "validation": None, "weighs_by_accuracy": False,
             **changes,
         }  # fmt: skip
 
@@ -111,7 +113,7 @@ def evaluation(lanes, run, **changes):
         "get": {name: lanes.get(key) for name, key in get.items()},
         "put": lanes.objects.presign_put(at["scores"]),
         "final": lanes.objects.presign_put(at["final.keras"]), "makes_final": True,
-        "averaged": True,
+        "averaged": True, "validation": None,
     }  # fmt: skip
     return {**value, **changes}, at
 
@@ -234,12 +236,12 @@ def test_a_container_that_cannot_be_as_new_answers_so_and_ends(lanes):
 def test_the_next_rounds_shard_is_fetched_meanwhile(lanes):
     urls = {name: lanes.get(f"trainer/1/{name}.npy") for name in ("x", "y")}
     lanes.main(lanes.slice("ahead", [10], next={"shard": "ahead/1", **urls}))
-    shards = lanes.main.__globals__["SHARDS"]
+    shards = lanes.main.__globals__["SETS"]
     end = time.monotonic() + 10
     while shards._etags.get("ahead/1", {}).keys() != {"x", "y"}:
         assert time.monotonic() < end, "the shard was not fetched"
         time.sleep(0.01)
-    assert list(shards._etags) == ["ahead/0", "ahead/1"]
+    assert [key for key in shards._etags if key.startswith("ahead/")] == ["ahead/0", "ahead/1"]
     assert lanes.main(lanes.slice("ahead", [10], round_=1, state_key=lanes.key("ahead", 0, 0, 10)))["step"] == 10
 
 
@@ -250,7 +252,7 @@ def test_a_next_shard_that_cannot_be_fetched_harms_nobody(lanes):
 
 def test_learning_rate_micro_and_validation(lanes):
     held = {f"validation_{name}": lanes.get(f"trainer/held/{name}.npy") for name in ("x", "y")}
-    piece = lanes.slice("rate", [10], learning_rate=0.25, micro=5)
+    piece = lanes.slice("rate", [10], learning_rate=0.25, micro=5, weighs_by_accuracy=True)
     lanes.main({**piece, "get": piece["get"] | held})
     oracle = Learner(lanes.model, 0.25)
     oracle.set_seeds(4, 0, 0)
@@ -258,6 +260,60 @@ def test_learning_rate_micro_and_validation(lanes):
     tensors, metadata = lanes.read("rate", 10)
     assert state.digest(tensors) == state.digest(oracle.export_state())
     assert Progress.unpack(metadata).validation == oracle.evaluate((HELD["x"], HELD["y"]), "here")
+
+
+def validated(lanes, run, rows, **changes):
+    """Return the slice of a round that begins with the evaluation of rows of a sample of 25 of the held-out set."""
+    get = {f"validation_{name}": lanes.get(f"trainer/held/{name}.npy") for name in ("x", "y")}
+    value = lanes.slice(run, [10], round_=1, lane=1, **changes)
+    said = {"set": f"{run}/held", "sample": [40, 25, 4], "rows": rows}
+    return {**value, "get": value["get"] | get, "validation": said}
+
+
+def test_a_rounds_start_is_evaluated_before_it_is_trained_on(lanes):
+    lanes.main(lanes.slice("watched", [10]))
+    start = lanes.key("watched", 0, 0, 10)
+    lanes.main(lanes.slice("unwatched", [10], round_=1, lane=1, state_key=start))
+    lanes.main(validated(lanes, "watched", [5, 25], state_key=start))
+    expected = state.digest(lanes.read("unwatched", 10, 1, 1)[0])
+    tensors, metadata = lanes.read("watched", 10, 1, 1)
+    assert state.digest(tensors) == expected
+    oracle = Learner(lanes.model)
+    oracle.import_state(lanes.read("watched", 10)[0])
+    rows = sample(40, 25, 4)[5:]
+    assert len({*rows}) == 20 and max(rows) < 40
+    oracle.evaluate((HELD["x"][rows], HELD["y"][rows]), "here")
+    assert Progress.unpack(metadata).start_sums == oracle.sums()
+
+
+def test_a_lane_without_a_row_of_the_sample_says_nothing_of_it(lanes):
+    lanes.main(lanes.slice("rowless", [10]))
+    lanes.main(validated(lanes, "rowless", [25, 25], state_key=lanes.key("rowless", 0, 0, 10)))
+    assert not Progress.unpack(lanes.read("rowless", 10, 1, 1)[1]).start_sums
+
+
+def test_averages_of_an_optimizers_moving_weights_are_evaluated_as_they_would_end(lanes, tmp_path):
+    entry = keras.Input((6, 6))
+    model = keras.Model(entry, keras.layers.Dense(3)(keras.layers.Flatten()(entry)))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01, use_ema=True, ema_momentum=0.9), loss, metrics=["accuracy"])
+    model.save(tmp_path / "m.keras")
+    learner = Learner(tmp_path / "m.keras")
+    shard = (SHARDS[0]["x"], SHARDS[0]["y"])
+    learner.train(shard, np.arange(60), np.array([0, 30, 60]), 0, 2)
+    before = {name: tensor.copy() for name, tensor in learner.export_state().items()}
+    assert learner.finishes
+
+    class Held:
+        def open(self, key, urls):
+            return HELD
+
+    params = {"validation": {"set": "-", "sample": [40, 40, 0], "rows": [0, 40]}, "round": 1, "get": {}}
+    sums = validate(learner, {**params, "held_arrays": [], "inputs": None, "outputs": None}, Held())
+    assert state.digest(learner.export_state()) == state.digest(before)
+    learner.finish()
+    learner.evaluate((HELD["x"], HELD["y"]), "here")
+    assert sums == learner.sums()
 
 
 def test_a_share_is_evaluated_as_plain_keras_does(lanes, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 from tests.archives import encoded, zipped
 
-from common.storage import keys
+from common.storage import keys, state
 from services import ROOT
 
 SMALL = {"workers": 2, "epochs": 4, "rounds": 2, "batch_size": 16}
@@ -61,8 +61,26 @@ def test_tables(deployed, table):
     for run, dataset in (("table-csv", "data/parts/"), ("table-parquet", "data/table.parquet")):
         found = deployed.train(run, **{**given, "dataset": dataset})
         assert (found["weights_sha256"], found["accuracy"]) == (first["weights_sha256"], first["accuracy"])
+    last = deployed.train("table-end", **given, evaluate="end")
+    assert (last["weights_sha256"], last["validation"]) == (first["weights_sha256"], None)
+    assert [{name for name in row if name.startswith("val_")} for row in last["rounds"]] == [set(), set()]
+    assert all(row["val_loss"] > 0 and 0.3 < row["val_accuracy"] <= 1 for row in first["rounds"]), first["rounds"]
     names = deployed.objects.read(deployed.run("table-csv").at(keys.CLASSES))
     assert json.loads(names) == KINDS.tolist()
+
+
+def test_a_goal_ends_training_with_the_average_that_met_it(deployed, table, tmp_path):
+    given = {"dataset": "data/table.npz", "model": "data/table.keras", **SMALL, "epochs": 8, "rounds": 8}
+    found = deployed.train("goal", **given, validation=0.2, goal={"accuracy": 0.4})
+    stopped = found["stopped"]
+    reached = [number for number, row in enumerate(found["rounds"], 1) if (row["val_accuracy"] or 0) >= 0.4]
+    assert (stopped["final"], stopped["rounds"]) == (reached[0], reached[0] + 1), found
+    assert stopped["reason"].startswith(f"goal: val_accuracy of round {reached[0] - 1} is 0.")
+    assert found["passes"] == len(found["rounds"]) == stopped["rounds"]
+    run = deployed.run("goal")
+    deployed.objects.download(run.at(keys.model_key(stopped["final"])), tmp_path / "state")
+    tensors = {n: t for n, t in state.load(tmp_path / "state")[0].items() if n.startswith(("trainable", "weight"))}
+    assert state.digest(tensors) == found["weights_sha256"]
 
 
 def test_weights_of_classes_reach_the_trainers(deployed, table, tmp_path):

@@ -28,7 +28,7 @@ RULES = {
     AVERAGE: f"moments-mean:{VARIANCE}",
     VARIANCE: f"moments-variance:{AVERAGE}",
 }
-DUE = Due(round=4, lane=1, step=13, examples=67, validated=False)
+DUE = Due(round=4, lane=1, step=13, examples=67, validated=False, start_rows=None)
 SUMS = {"loss": [12.5, 67.0], "accuracy": [60.0, 67.0], "cosine": [-3.0, 60.0]}
 MOVES = {AVERAGE: 0.99, VARIANCE: 0.99}
 UPDATES = {AVERAGE: 26, VARIANCE: 26}
@@ -79,6 +79,7 @@ def test_what_a_trainer_leaves_is_taken(tmp_path):
         ("activation_seconds", "[]", r"^activation_seconds: got \[\], expected 0\.\.4550$"),
         ("memory", "-5", r"^memory: got -5, expected 0\.\.1.09951e\+12$"),
         ("memory", "Infinity", r"^memory: got inf, expected"),
+        ("start_sums", '{"loss": [1.0, 67.0]}', r"^start_sums: got \{.*\}, expected None$"),
         ("sums", "{}", r"^sums: got \{\}, expected those of loss and metrics$"),
         ("sums", "[]", r"^sums: got \[\], expected those of loss and metrics$"),
         ("sums", '{"loss": [1.0]}', r"^sums: 'loss': got \[1.0\], expected a total and a count$"),
@@ -132,7 +133,7 @@ def test_what_a_state_must_say_is_missed(tmp_path, field):
     ],
 )
 def test_an_accuracy_that_weighs_a_lane_is_one(tmp_path, validation, sentence):
-    due = Due(4, 1, 13, 67, validated=True)
+    due = Due(4, 1, 13, 67, validated=True, start_rows=None)
     said = {**PROGRESS.pack(), "validation": json.dumps(validation)}
     refuse(make(tmp_path, metadata=said), sentence, due)
     fine = {**PROGRESS.pack(), "validation": '{"loss": 1.0, "accuracy": 0.25}'}
@@ -297,3 +298,12 @@ def test_every_bit_of_the_length_and_the_header_may_turn(tmp_path):
         except InspectionError:
             continue
         assert (lane.progress.examples, lane.progress.rules, list(lane.tensors)) == (67, RULES, list(whole.tensors))
+
+
+@pytest.mark.parametrize("sums", [None, {}, {"loss": [1.0, 19.0]}, {"loss": [float("nan"), 20.0]}, [1.0]])
+def test_a_share_of_the_validation_set_that_was_not_evaluated_as_planned_is_refused(sums):
+    inspection.check_measured("start_sums", {"loss": [1.0, 20.0]}, 20)
+    inspection.check_measured("start_sums", None, None)
+    inspection.check_measured("start_sums", {}, 0)
+    with pytest.raises(InspectionError):
+        inspection.check_measured("start_sums", sums, 20)

@@ -8,8 +8,10 @@ import pytest
 
 from common.reports import report
 from common.rounds.ledger import Slice, Wave
+from common.rounds.stopping import Stop
 
 GB = 1 << 30
+WHOLE = Stop(2, 2, None)
 KILL = "The action did not produce a valid response and exited unexpectedly."
 MEMORY = "The action exhausted its memory and was aborted."
 
@@ -34,7 +36,12 @@ def wave(number, slices, seconds):
 
 
 def test_a_row_a_round():
-    assert report.history(SUMMARIES) == ROWS
+    assert report.history(SUMMARIES, {}, WHOLE) == ROWS
+    evaluated = [SUMMARIES[0], [{**one, "start_sums": {"loss": [3.0, 4.0]}} for one in SUMMARIES[1]]]
+    assert [row["val_loss"] for row in report.history(evaluated, {"loss": 0.5}, WHOLE)] == [0.75, 0.5]
+    assert [row["val_loss"] for row in report.history(SUMMARIES, {"loss": 0.5}, WHOLE)] == [None, 0.5]
+    early = report.history(evaluated, {"loss": 0.5}, Stop(2, 1, "goal"))
+    assert [row["val_loss"] for row in early] == [0.75, None]
 
 
 def test_cost():
@@ -72,7 +79,7 @@ def test_metrics_of_an_evaluation(scores, accuracy):
 
 
 def test_csv_round_trip():
-    rows = list(csv.DictReader(io.StringIO(report.table(report.history(SUMMARIES)))))
+    rows = list(csv.DictReader(io.StringIO(report.table(report.history(SUMMARIES, {}, WHOLE)))))
     assert [{name: float(cell) for name, cell in row.items()} for row in rows] == ROWS
 
 
@@ -97,7 +104,7 @@ def test_page_escapes_every_value_and_loads_nothing():
         "run": evil,
         "loss": 0.123456789,
         "accuracy": None,
-        "rounds": report.history(SUMMARIES),
+        "rounds": report.history(SUMMARIES, {}, WHOLE),
         "warnings": [evil],
     }
     cells = Cells()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.errors import ParameterError
-from common.plan.schedule import Schedule, evaluation_shares, share, stops
+from common.plan.schedule import Schedule, evaluation_shares, sample, share, stops, validation_rows
 
 COUNTS = [103, 97, 110]
 
@@ -138,3 +138,28 @@ def test_shares_are_the_set_in_order_in_whole_batches(examples: int, count: int)
     assert all(first % 32 == 0 for first, _ in shares)
     sizes = [last - first for first, last in shares]
     assert max(sizes) - min(sizes) <= 2 * 32
+
+
+@pytest.mark.parametrize(
+    ("examples", "workers", "trained", "expected"),
+    [
+        (10_000, 4, 7500, (5888, 1)),  # a lane evaluates a fifth of what it trains on, in whole batches
+        (1000, 4, 7500, (1000, 1)),
+        (1000, 4, 160, (128, 1)),
+        (1000, 4, 159, (128, 2)),  # a batch a lane, in every second round
+        (1000, 4, 20, (128, 8)),
+        (1000, 4, 1, (128, 32)),
+        (20, 4, 1, (20, 32)),
+        (1, 28, 10**6, (1, 1)),
+    ],
+)
+def test_how_often_and_on_how_much_averages_are_evaluated(examples, workers, trained, expected):
+    assert validation_rows(examples, workers, trained) == expected
+
+
+def test_a_sample_is_the_same_each_time_and_without_repeats():
+    found = sample(1000, 128, 7)
+    assert len({*found.tolist()}) == 128 and (np.diff(found) > 0).all() and found[-1] < 1000
+    np.testing.assert_array_equal(found, sample(1000, 128, 7))
+    assert found.tolist() != sample(1000, 128, 8).tolist()
+    np.testing.assert_array_equal(sample(50, 50, 7), np.arange(50))

@@ -77,6 +77,21 @@ OTHERS = (
 )
 
 
+RISING = ("accuracy", "correlation", "cosine_similarity")  # ends of the names of metrics that are better by their max
+
+
+def direction(name: str) -> str | None:
+    """Return whether a metric of this name is better by its `max` or `min`; None where the name does not tell.
+
+    Origin: `_direction` of Keras' metrics. An output's name may stand before it.
+    """
+    low = name.lower()
+    if is_accuracy(low) or low.endswith(RISING):
+        return "max"
+    known = {alias.lower() for row in (*LOSSES, *MEANS) for alias in row} | {"loss"}
+    return "min" if any(low == one or low.endswith(f"_{one}") for one in known) else None
+
+
 def is_accuracy(name: str) -> bool:
     """Return whether a metric of this name is told as the accuracy."""
     return name.lower() == "acc" or name.lower().endswith("accuracy")

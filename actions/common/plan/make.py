@@ -14,9 +14,9 @@ from common.errors import DatasetError, ModelError, ParameterError
 from common.plan import held, keras_file, params
 from common.plan.keras_inputs import ModelInput
 from common.plan.keras_outputs import ERRORS, ModelOutput
-from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Output, Plan
+from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Output, Plan, Validation
 from common.plan.request import asked, open_parts
-from common.plan.schedule import Schedule, evaluation_shares
+from common.plan.schedule import Schedule, evaluation_shares, validation_rows
 from common.storage.file import sha256
 from common.storage.objects import Objects
 
@@ -54,6 +54,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         held_out=held_out[0].examples,
         shares=evaluation_shares(full["workers"], held_out[0].examples) if keras.means else 1,
         evaluate_on=held_out[0].name,
+        validation=validation(full, counted, held_out),
         created=time.time(),
         token=secrets.token_hex(16),
         warnings=[*warnings(dataset, given, held_out), *fewer_steps(full, counted, keras.rates)],
@@ -122,6 +123,17 @@ def checked(
     for pair in (train, *evaluated):
         check_pair(keras, train, pair)
     return keras
+
+
+def validation(full: dict[str, Any], counted: dict[str, Any], held_out: Sequence[HeldOut]) -> Validation | None:
+    """Return how averages are evaluated on the way: on the validation set where there is one, else on the test set."""
+    steps = Schedule(**{name: counted[name] for name in SCHEDULE})
+    if full["evaluate"] == "end" or steps.rounds == 1:
+        return None
+    chosen = next((one for one in held_out if one.name == "validation"), held_out[0])
+    places = [(number, lane) for number in range(steps.parts) for lane in range(steps.workers)]
+    fewest = min(steps.examples(*place) for place in places)
+    return Validation(chosen.name, chosen.examples, *validation_rows(chosen.examples, steps.workers, fewest))
 
 
 def fewer_steps(full: dict[str, Any], counted: dict[str, Any], rates: str | None) -> list[str]:

@@ -6,143 +6,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ParameterError, shown
-from common.storage.run import check_name
+from common.plan.readers import (
+    addresses,
+    class_weight,
+    column,
+    early_stopping,
+    ends,
+    goal,
+    held_out,
+    number,
+    one_of,
+    rate,
+    run_name,
+    size,
+    text,
+    truth,
+    whole,
+)
 
-PARTS = 1000  # objects of a dataset, each a line of the plan
-COLUMNS, ENDS, NAME, PIXELS = 10_000, 100, 500, 4096
 PLENTY = 1 << 40  # examples, where nobody has counted them
 WORKERS = 4  # by default, where there are examples for them
 LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
-FLOAT32 = (2.0**-126, 2.0**127 * (2 - 2.0**-23))  # what the trainers' numbers hold in full
 MOMENTUM, MOMENTUM_ROUNDS = 0.3, 8  # the default outer momentum, and from how many rounds on: docs/decisions/0007
-
-
-def whole(low: int, high: int) -> Callable[[object], int]:
-    """Return a reader of whole numbers low..high."""
-
-    def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{low}..{high}")
-        return value
-
-    return read
-
-
-def number(expected: str, fits: Callable[[float], bool]) -> Callable[[object], float]:
-    """Return a reader of finite numbers for which `fits` holds."""
-
-    def read(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(expected)
-        try:
-            found = float(value)
-        except OverflowError:
-            raise ValueError(expected) from None
-        if not math.isfinite(found) or not fits(found):
-            raise ValueError(expected)
-        return found
-
-    return read
-
-
-def rate(value: object) -> float:
-    """Read a learning rate; ValueError for one that is zero or infinite in the 32 bits that training uses."""
-    found = number("a number above 0", lambda x: x > 0)(value)
-    if not FLOAT32[0] <= found <= FLOAT32[1]:
-        raise ValueError("a number above 0 that 32 bits hold, 1.2e-38..3.4e38")
-    return found
-
-
-def truth(value: object) -> bool:
-    """Read true or false."""
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
-
-
-def one_of(*words: str) -> Callable[[object], str]:
-    """Return a reader of one of some words."""
-
-    def read(value: object) -> str:
-        if value not in words:
-            raise ValueError(" or ".join(words))
-        return str(value)
-
-    return read
-
-
-def addresses(value: object) -> str | list[str]:
-    """Read the address of an object, of a folder of objects (ending in /), or a list of objects."""
-    if isinstance(value, list) and 0 < len(value) <= PARTS and all(isinstance(one, str) and one for one in value):
-        return list(value)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"s3://bucket/key, a folder s3://bucket/folder/, or a list of at most {PARTS} objects")
-    return value
-
-
-def names(value: object) -> list[str]:
-    """Read a column's name, or a list of them."""
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or not 0 < len(listed) <= COLUMNS:
-        raise ValueError(f"a column, or a list of at most {COLUMNS} columns")
-    if not all(isinstance(one, str) and 0 < len(one) <= NAME for one in listed) or len(set(listed)) < len(listed):
-        raise ValueError(f"columns, each once, by names of 1..{NAME} characters")
-    return list(listed)
-
-
-def ends(value: object) -> list[str] | dict[str, list[str]]:
-    """Read the columns of the model's only input or output, or those of each by its name."""
-    if not isinstance(value, dict):
-        return names(value)
-    if not 0 < len(value) <= ENDS:
-        raise ValueError(f"an object of 1..{ENDS} inputs or outputs of the model and the columns of each")
-    return {one: names(columns) for one, columns in value.items()}
-
-
-def name(value: object) -> str:
-    """Read a column's name."""
-    if not isinstance(value, str) or not 0 < len(value) <= NAME:
-        raise ValueError(f"a column, by a name of 1..{NAME} characters")
-    return value
-
-
-def class_weight(value: object) -> str | dict[str, float]:
-    """Read what classes weigh, by the name or number of each."""
-    if value == "balanced":
-        return "balanced"
-    if not isinstance(value, dict) or not value or not all(isinstance(one, str) for one in value):
-        raise ValueError("balanced, or an object of {class: number}")
-    return {one: number("numbers of 0 or more", lambda x: x >= 0)(weight) for one, weight in value.items()}
-
-
-def size(value: object) -> list[int]:
-    """Read height and width of images."""
-    both = value if isinstance(value, list) else [value, value]
-    if len(both) != 2:
-        raise ValueError(f"height and width, [1..{PIXELS}, 1..{PIXELS}], or one number for both")
-    return [whole(1, PIXELS)(one) for one in both]
-
-
-def text(value: object) -> str:
-    """Read an object's address."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("s3://bucket/key or a key")
-    return value
-
-
-def run_name(value: object) -> str:
-    """Read a run's name; `wsk -p run 2026` sends a number."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return check_name(str(value) if is_number else value)
-
-
-def held_out(value: object) -> float | str | list[str]:
-    """Read a fraction of the training set, or addresses."""
-    if isinstance(value, str | list) and value:
-        return addresses(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        raise ValueError("a fraction between 0 and 1, or s3://bucket/key")
-    return float(value)
 
 
 @dataclass(frozen=True)
@@ -185,6 +70,24 @@ PARAMETERS = (
         "examples",
         "what a lane weighs in the average",
     ),
+    Parameter(
+        "evaluate",
+        "string",
+        one_of("rounds", "end"),
+        "rounds",
+        "evaluate the average of every round, before the lanes train on, or the last one alone",
+    ),
+    Parameter(
+        "early_stopping",
+        "json",
+        early_stopping,
+        None,
+        "stop where no average is better than the best: {monitor, patience, min_delta, mode}, as Keras does",
+    ),
+    Parameter("goal", "json", goal, None, "stop where an average is as good as this: {metric: value}"),
+    Parameter(
+        "max_seconds", "float", number("a number above 0", lambda x: x > 0), None, "begin no round after so long"
+    ),
     Parameter("seed", "integer", whole(0, 2**31 - 1), 0, "of the split, the shuffles and dropout, 0..2147483647"),
     Parameter(
         "label",
@@ -193,7 +96,7 @@ PARAMETERS = (
         None,
         "the column or array of labels, or {output: columns}; default: the one named so, of several as each output is",
     ),
-    Parameter("sample_weight", "string", name, None, "the column or array of what each example weighs in the loss"),
+    Parameter("sample_weight", "string", column, None, "the column or array of what each example weighs in the loss"),
     Parameter(
         "class_weight",
         "json",
@@ -201,7 +104,9 @@ PARAMETERS = (
         None,
         "what the examples of each class weigh: {class: number}, or balanced",
     ),
-    Parameter("group", "string", name, None, "the column or array whose rows of one value stay on one side of a split"),
+    Parameter(
+        "group", "string", column, None, "the column or array whose rows of one value stay on one side of a split"
+    ),
     Parameter(
         "inputs",
         "json",
@@ -306,5 +211,10 @@ def check_together(full: dict[str, Any]) -> None:
     if rounds % trained and trained % rounds:
         of = f"epochs ({trained})" if trained == full["epochs"] else f"the passes that parity trains ({trained})"
         raise ParameterError(f"rounds: got {rounds}, expected a multiple or a divisor of {of}")
+    for rule in ("early_stopping", "goal"):
+        if full[rule] and full["validation"] is None:
+            raise ParameterError(f"validation: got nothing, expected a fraction or a dataset, as {rule} steers by it")
+        if full[rule] and full["evaluate"] == "end":
+            raise ParameterError(f"evaluate: got end, expected rounds, as {rule} steers by them")
     if full["weighting"] == "accuracy" and full["validation"] is None:
         raise ParameterError("validation: got nothing, expected a fraction or a dataset, as weighting is accuracy")

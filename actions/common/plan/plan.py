@@ -10,12 +10,12 @@ from typing import Any, Self
 from common.data.arrays import Array, Pair, data_names, stored_names
 from common.data.columns import Columns, Input, Label
 from common.errors import RunError
-from common.plan.schedule import Schedule
+from common.plan.schedule import Schedule, share
 from common.storage import keys
 from common.storage.objects import Objects
 from common.storage.run import Folder, Run
 
-VERSION = 8
+VERSION = 9
 SPLIT_VERSION = 1  # of the rules by which examples are dealt out
 SCHEDULE = ("workers", "epochs", "rounds", "batch", "seed", "counts")  # what it follows from
 
@@ -39,6 +39,16 @@ class HeldOut:
     sources: tuple[Source, ...] | None  # the objects of its own; None: it is part of the dataset
     pair: Pair | None  # its arrays; None: it is dealt out of the training set
     fraction: float | None = None  # of the training set, where it is dealt out of it
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the average of a round is evaluated before the next one trains on."""
+
+    set: str  # the held-out set
+    examples: int  # of the set
+    rows: int  # evaluated, by all lanes together: a fixed sample
+    frequency: int  # every how manyth round
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ class Plan:
     held_out: int  # examples that the model is evaluated on
     shares: int  # into which they are cut
     evaluate_on: str
+    validation: Validation | None  # None: the last average alone is evaluated
     created: float  # epoch seconds
     token: str  # by which the pipeline writes into the run's state; told to nobody else
     warnings: list[str]
@@ -156,6 +167,15 @@ class Plan:
     def keeps_start(self) -> bool:
         """Whether later rounds need what the first one started from, which lane 0 then saves."""
         return self.rounds > 1 and (bool(self.outer_momentum) or self.optimizer_state == "reset")
+
+    def validates(self, number: int) -> bool:
+        """Return whether the lanes evaluate what a round starts from: an average."""
+        return self.validation is not None and number > 0 and number % self.validation.frequency == 0
+
+    def validation_share(self, shares: int, lane: int) -> tuple[int, int]:
+        """Return which part of the sample, cut into shares, a lane evaluates, as (first, after the last)."""
+        assert self.validation is not None
+        return share(self.validation.rows, shares, lane)
 
     def schedule(self) -> Schedule:
         """Return the schedule of steps."""
@@ -232,6 +252,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "train": pair,
     "held": held_out,
     "model": model,
+    "validation": lambda held: held and Validation(**held),
 }
 
 

@@ -8,7 +8,7 @@ from common.data import formats
 from common.data.archive import cause
 from common.data.dataset import Part, part_of
 from common.errors import AbsentError, DlError, ParameterError, StoreError, placed
-from common.plan import params
+from common.plan import params, readers
 from common.storage.objects import Location, Objects
 
 CONFIG_BYTES = 1 << 20  # of parameters: what an action takes at most
@@ -70,8 +70,8 @@ def in_folder(objects: Objects, name: str, text: str) -> list[Location]:
     except StoreError as error:
         raise about(name, error) from None
     keys = sorted(key for key, size in held.items() if size and not PurePosixPath(key).name.startswith((".", "_")))
-    if not 0 < len(keys) <= params.PARTS:
-        raise ParameterError(f"{name}: {folder}: got {len(keys)} objects, expected 1..{params.PARTS} in a folder")
+    if not 0 < len(keys) <= readers.PARTS:
+        raise ParameterError(f"{name}: {folder}: got {len(keys)} objects, expected 1..{readers.PARTS} in a folder")
     return [address(objects, name, f"s3://{folder.bucket}/{key}") for key in keys]
 
 

@@ -12,6 +12,8 @@ from common.errors import ParameterError
 # A round offers at most this many save units; the doubling in `stops` keeps the presigned URLs of a slice at 9 or less.
 SAVE_UNITS = 256
 EVALUATION_BATCH = 32  # as Model.evaluate's default, so that even its rounding is the same
+EXAMPLES_A_VALIDATION = 5  # trained on for each that is evaluated at a round's start
+SAMPLE = 2  # stream of the seed, apart from the split and the shuffles
 SHARE = 32 * EVALUATION_BATCH  # held-out examples: a smaller share costs more to hand out than to evaluate
 
 
@@ -99,6 +101,24 @@ def share(examples: int, shares: int, lane: int) -> tuple[int, int]:
     batches, lane = -(-examples // EVALUATION_BATCH), lane % shares
     first, last = (batches * k // shares * EVALUATION_BATCH for k in (lane, lane + 1))
     return first, min(last, examples)
+
+
+def validation_rows(examples: int, workers: int, trained: int) -> tuple[int, int]:
+    """Return on how many of a set's examples the lanes evaluate a round's start, and in every how manyth round.
+
+    `trained`: the fewest examples that a lane trains on in a round. To evaluate one takes about a third of the time to
+    train on it, so that a lane's share takes less than a tenth of the round's (docs/decisions/0024).
+    """
+    budget = trained // EXAMPLES_A_VALIDATION
+    if budget >= EVALUATION_BATCH:
+        return min(examples, budget // EVALUATION_BATCH * EVALUATION_BATCH * workers), 1
+    return min(examples, EVALUATION_BATCH * workers), -(-EVALUATION_BATCH // max(1, budget))
+
+
+def sample(examples: int, rows: int, seed: int) -> NDArray[np.int64]:
+    """Return which `(rows,)` of a set's examples are evaluated each time, in order: always the same ones."""
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, SAMPLE])))
+    return np.sort(generator.permutation(examples)[:rows]).astype(np.int64, copy=False)
 
 
 def stops(start: int, total: int) -> list[int]:

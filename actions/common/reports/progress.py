@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import ParameterError, RunError
 from common.plan import plan as plans
 from common.plan.plan import Plan
-from common.rounds import lease, ledger, rounds
+from common.rounds import lease, ledger, rounds, stopping
 from common.rounds.ledger import Wave
 from common.storage import beat, keys
 from common.storage.objects import Objects
@@ -58,7 +58,7 @@ def standing(run: Run, now: float) -> dict[str, Any]:
         "lanes_done": sorted(set(range(plan.workers)) - waiting) if newest else [],
         "attempts": [{"lane": piece.lane, "attempt": piece.attempt} for piece in newest.slices] if newest else [],
         "failed_attempts": failed_attempts(run, newest.wave + 1) if newest else [],
-        "metrics": history(run, found.number if found else plan.rounds) if newest else [],
+        "metrics": history(run, plan, found.number if found else plan.rounds) if newest else [],
         "failure": failed[-1]["failure"] if failed else None,
         "failures": failed,
         "result": run.find_json(keys.REPORT),
@@ -87,11 +87,15 @@ def advice(run: Run) -> str:
     return f"nobody drives this run any more; wsk action invoke dl-pipeline -p run {run.name} takes it up"
 
 
-def history(run: Run, closed: int) -> list[dict[str, Any]]:
-    """Return training loss and metrics of the last closed rounds."""
+def history(run: Run, plan: Plan, closed: int) -> list[dict[str, Any]]:
+    """Return training loss and metrics of the last closed rounds, and those of their averages that are evaluated."""
+    closed = min(closed, stopping.end(run, plan).rounds)
+    numbers = range(max(0, closed - SHOWN), closed)
+    summaries = [rounds.summaries(run, number + 1) for number in numbers]
+    evaluated = [*map(rounds.validation, summaries[1:]), {}][: len(summaries)]
     return [
-        {"round": number, **rounds.metrics(rounds.summaries(run, number + 1))}
-        for number in range(max(0, closed - SHOWN), closed)
+        {"round": number, **rounds.metrics(lanes), **{f"val_{name}": value for name, value in found.items()}}
+        for number, lanes, found in zip(numbers, summaries, evaluated, strict=True)
     ]
 
 

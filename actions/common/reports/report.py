@@ -14,8 +14,9 @@ from string import Template
 from typing import Any
 
 from common.plan.plan import Plan
-from common.rounds import ledger, rejection, rounds, warm_up
+from common.rounds import ledger, rejection, rounds, stopping, warm_up
 from common.rounds.ledger import Slice, Wave
+from common.rounds.stopping import Stop
 from common.storage.run import Run
 from common.training import processor
 
@@ -45,9 +46,9 @@ def metrics(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the run's documents and evaluated shares say of rounds, time and cost; `began` is the evaluator's."""
-    split = run.split()
+    split, stop = run.split(), stopping.end(run, plan)
     with ThreadPoolExecutor(READERS) as pool:
-        summaries = list(pool.map(lambda number: rounds.summaries(run, number + 1), range(plan.rounds)))
+        summaries = list(pool.map(lambda number: rounds.summaries(run, number + 1), range(stop.rounds)))
         waves = [wave for wave in pool.map(lambda n: ledger.find(run, n), range(len(run.sizes("waves/")))) if wave]
     warmed, (warm, doubts) = warm_up.find(run), warm_up.measurements(run)
     kinds = processor.seen(summaries)
@@ -55,8 +56,10 @@ def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]
     phases = {"split": split["seconds"], "train": evaluated - waves[0].issued, "evaluate": now - evaluated}
     return {
         "epochs": plan.parameters["epochs"],  # asked
-        "passes": plan.epochs,  # trained: more, where parity was asked too
-        "rounds": history(summaries),
+        "passes": whole(plan.epochs * stop.rounds / plan.rounds),  # trained: more, where parity was asked too
+        "rounds": history(summaries, after(shares), stop),
+        "stopped": stop.reason and vars(stop),
+        "validation": plan.validation and vars(plan.validation),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan.created}.items()},
         "activations": activations(waves, split["activations"], plan.workers if warmed else 0),
         "gb_seconds_estimated": gb_seconds(
@@ -72,17 +75,35 @@ def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]
     }
 
 
-def history(summaries: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return a row a round: training loss and metrics, examples, seconds of its slowest lane."""
+def whole(number: float) -> float:
+    """Return a number without a point where it is a whole one."""
+    return int(number) if number == int(number) else round(number, 3)
+
+
+def history(
+    summaries: Sequence[Sequence[dict[str, Any]]], last: Mapping[str, float], stop: Stop
+) -> list[dict[str, Any]]:
+    """Return a row a round: training loss and metrics, those of its average as Keras calls them, examples, seconds.
+
+    The lanes of the next round evaluated that average; what the `last` one gave is known from the evaluation, unless
+    an earlier one is the final model.
+    """
+    evaluated = [*(rounds.validation(lanes) for lanes in summaries[1:]), last if stop.final == stop.rounds else {}]
     return [
         {
             "round": number,
             **rounds.metrics(lanes),
+            **{f"val_{name}": found.get(name) for name in last},
             "examples": sum(lane["examples"] for lane in lanes),
             "seconds": round(max(lane["activation_seconds"] for lane in lanes), 3),
         }
-        for number, lanes in enumerate(summaries)
+        for number, (lanes, found) in enumerate(zip(summaries, evaluated, strict=True))
     ]
+
+
+def after(shares: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what the last average gave on the sample that those before it were evaluated on."""
+    return rounds.together([share["validation_sums"] for share in shares if share.get("validation_sums")])
 
 
 def activations(waves: Sequence[Wave], splitters: int, warmed: int) -> int:

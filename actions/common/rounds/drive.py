@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from common.errors import RunError
 from common.plan.plan import Plan
-from common.rounds import lease, ledger, pace, rejection, rounds, shares, warm_up
+from common.rounds import lease, ledger, pace, rejection, rounds, shares, stopping, warm_up
 from common.rounds.ledger import Slice, Wave
 from common.rounds.rounds import Refusals, Round
 from common.rounds.throttle import Throttle
@@ -67,7 +67,7 @@ def take(run: Run, plan: Plan, turn: Turn) -> tuple[Wave | None, bool]:
         if not wait(run, plan, newest, turn):
             return None, True
         newest, seen = ledger.newest(run), newest
-    found, refused = advance(run, plan, newest)
+    found, refused = advance(run, plan, newest, turn.now())
     if found is None:
         Throttle(run.objects, run.name, turn.limits).leave(turn.now())
         return None, False
@@ -120,13 +120,15 @@ def look(run: Run, plan: Plan, number: int | None, now: float) -> bool:
     return False
 
 
-def advance(run: Run, plan: Plan, newest: Wave | None) -> tuple[Round | None, Refusals]:
+def advance(run: Run, plan: Plan, newest: Wave | None, now: float) -> tuple[Round | None, Refusals]:
     """Close every whole round from the newest wave's on; return the first that is not, None when the run is trained.
 
     What lanes left and cannot be believed is put aside: which lanes, and why.
     """
     number, refused = newest.round if newest else 0, Refusals()
     while found := rounds.current(run, plan, number):
+        if not (newest and newest.round >= found.number) and rounds.decide(run, plan, found.number, now):
+            continue  # to the evaluation
         whole, number = not rounds.pending(plan, found), found.number
         odd = rounds.close(run, plan, found) if whole else rounds.doubtful(run, plan, found)
         if not whole and not odd:
@@ -211,7 +213,7 @@ def expected(run: Run, plan: Plan, wanted: list[Slice]) -> float | None:
     if number == 0:
         step = warm_up.step_seconds(run, plan)
         return None if step is None else step * longest
-    lanes = rounds.summaries(run, number)
+    lanes = rounds.summaries(run, min(number, stopping.end(run, plan).rounds))
     if number == plan.rounds:  # to evaluate an example takes less than to train on it
         example = max(lane["activation_seconds"] / max(1, lane["examples"]) for lane in lanes)
         return float(example * -(-plan.held_out // plan.shares))

@@ -51,13 +51,17 @@ class Due:
     step: int
     examples: int
     validated: bool  # whether the lane must have evaluated its model on the validation set
+    start_rows: int | None  # on how many examples it must have evaluated what it started from; None: on none
 
     @classmethod
     def of(cls, plan: Plan, number: int, lane: int, step: int) -> "Due":
         """Return what is due after a step of a lane's round."""
         steps = plan.schedule()
         last = step == steps.steps(number, lane)
-        return cls(number, lane, step, steps.examples(number, lane, step), last and plan.weighting == "accuracy")
+        validated = last and plan.weighting == "accuracy"
+        first, end = plan.validation_share(plan.workers, lane) if plan.validates(number) else (0, 0)
+        start_rows = end - first if plan.validates(number) else None
+        return cls(number, lane, step, steps.examples(number, lane, step), validated, start_rows)
 
 
 class Inspected(Lane):
@@ -161,6 +165,15 @@ def check_progress(progress: Progress, due: Due) -> None:
     check_processors(progress.processors)
     check_sums(progress.sums, due.examples)
     check_validation(progress, due)
+    check_measured("start_sums", progress.start_sums, due.start_rows)
+
+
+def check_measured(name: str, sums: Any, rows: int | None) -> None:
+    """Refuse the sums of an evaluation on a share where none is due, and those of another number of examples."""
+    if rows:
+        check_sums(sums, rows)
+    else:
+        check_equal(name, sums or None, None)
 
 
 def check_sums(sums: Any, examples: int) -> None:
@@ -239,6 +252,8 @@ def check_share(found: Any, plan: Plan, lane: int) -> None:
     check_scores(found.get("scores"))
     check_sums(found.get("sums"), last - first)
     check_counts(found, plan, last - first)
+    first, last = plan.validation_share(plan.evaluators, lane) if plan.validation else (0, 0)
+    check_measured("validation_sums", found.get("validation_sums"), last - first)
     check_digest("weights_sha256", found.get("weights_sha256"), SHA256)
     if makes_final(lane):
         check_digest("final_md5", found.get("final_md5"), MD5)

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 from common.errors import InspectionError, RunError
 from common.plan.keras_names import is_accuracy
 from common.plan.plan import Plan
-from common.rounds import averaging, inspection
+from common.rounds import averaging, inspection, stopping
 from common.rounds.averaging import Lane, Moving, Outer
 from common.rounds.inspection import Due, Inspected
 from common.rounds.ledger import Slice
@@ -19,6 +20,7 @@ from common.storage.objects import PART_BYTES
 from common.storage.run import Run
 from common.storage.stream import Stream
 
+READERS = 8  # small reads at once
 Refusals = dict[int, str]  # lane -> why what it left cannot be believed
 
 
@@ -51,7 +53,7 @@ def evaluation(run: Run, plan: Plan) -> Round:
 
 def current(run: Run, plan: Plan, at_least: int) -> Round | None:
     """Return the first round from `at_least` on that is not closed, then the evaluation; None when that is done too."""
-    for number in range(at_least, plan.rounds + 1):
+    for number in (*range(at_least, stopping.end(run, plan).rounds), plan.rounds):
         found = look(run, plan, number)
         if not found.closed:
             return found
@@ -202,9 +204,23 @@ def accuracy(metrics: Mapping[str, float]) -> float | None:
 
 def summary(lanes: Sequence[Lane], weights: Sequence[float]) -> list[dict[str, Any]]:
     """Return what is kept of each lane's round: examples, sums, seconds, memory, processors, weight."""
-    kept = ("lane", "step", "examples", "sums", "seconds", "activation_seconds", "memory", "processors", "validation")
+    measured = ("sums", "start_sums", "seconds", "activation_seconds", "memory", "processors", "validation")
+    kept = ("lane", "step", "examples", *measured)
     rows = [{name: getattr(lane.progress, name) for name in kept} for lane in lanes]
     return [{**row, "weight": weight} for row, weight in zip(rows, weights, strict=True)]
+
+
+def decide(run: Run, plan: Plan, number: int, now: float) -> bool:
+    """Return whether training ends before this round, by its averages so far; who sees it first writes it down."""
+    if not stopping.is_asked(plan.parameters) or not 0 < number < plan.rounds:
+        return False
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(lambda after: validation(summaries(run, after + 1)), range(1, number)))
+    scores = {after: metrics for after, metrics in enumerate(found, 1) if metrics}
+    stop = stopping.decided(plan.parameters, number, scores, now - plan.created)
+    if stop:
+        run.create_json(keys.STOP, asdict(stop))
+    return stop is not None
 
 
 def summaries(run: Run, number: int) -> list[dict[str, Any]]:
@@ -213,8 +229,18 @@ def summaries(run: Run, number: int) -> list[dict[str, Any]]:
 
 
 def metrics(lanes: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return the lanes' training loss and metrics together: totals over counts."""
-    sums = [lane["sums"] for lane in lanes]
+    """Return the lanes' training loss and metrics together."""
+    return together([lane["sums"] for lane in lanes])
+
+
+def validation(lanes: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return loss and metrics of what the lanes' round started from, none where they did not evaluate it."""
+    return together([sums for lane in lanes if (sums := lane.get("start_sums"))])
+
+
+def together(sums: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, float]:
+    """Return the quotients of totals and counts."""
     return {
-        name: sum(lane[name][0] for lane in sums) / max(1.0, sum(lane[name][1] for lane in sums)) for name in sums[0]
+        name: sum(one[name][0] for one in sums) / max(1.0, sum(one[name][1] for one in sums))
+        for name in (sums[0] if sums else ())
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from common.plan.plan import Plan
 from common.plan.schedule import Schedule, share, stops
-from common.rounds import inspection, ledger
+from common.rounds import inspection, ledger, stopping
 from common.rounds.ledger import Slice, Wave
 from common.storage import keys
 from common.storage.run import Folder, Run
@@ -38,6 +38,8 @@ def value(run: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[s
         "arrays": plan.arrays,
         "get": readable(run, plan, piece, shard),
         "next": following(run, plan, steps, piece),
+        "validation": validation(plan, plan.workers, piece) if plan.validates(piece.round) else None,
+        "weighs_by_accuracy": plan.weighting == "accuracy",
         "put": put,
         "keep_start": plan.keeps_start,
     }
@@ -59,9 +61,9 @@ def following(run: Run, plan: Plan, steps: Schedule, piece: Slice) -> dict[str, 
 
 def readable(run: Run, plan: Plan, piece: Slice, shard: int) -> dict[str, str | None]:
     """Return the URLs a slice reads from."""
-    wanted = {name: keys.shard_key(shard, name) for name in plan.arrays}
-    if plan.weighting == "accuracy":
-        wanted |= {f"validation_{array}": keys.part_key("validation", array) for array in plan.held_arrays}
+    wanted: dict[str, str | None] = {name: keys.shard_key(shard, name) for name in plan.arrays}
+    if plan.weighting == "accuracy" or plan.validates(piece.round):
+        wanted |= validation_keys(plan)
     own = {"model": keys.INITIAL, "state": state_before(piece)}
     return {**urls(run, own), **urls(plan.data(run.objects), wanted)}
 
@@ -82,14 +84,29 @@ def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]
         "rows": share(plan.held_out, plan.shares, piece.lane),
         "set": f"{plan.split}/{plan.evaluate_on}",
         "get": {
-            **urls(run, {"model": keys.INITIAL, "state": keys.model_key(plan.rounds)}),
-            **urls(plan.data(run.objects), held_out(plan)),
+            **urls(run, {"model": keys.INITIAL, "state": keys.model_key(stopping.end(run, plan).final)}),
+            **urls(plan.data(run.objects), {**held_out(plan), **(validation_keys(plan) if plan.validation else {})}),
         },
+        "validation": validation(plan, plan.evaluators, piece) if plan.validation else None,
         "put": run.objects.presign_put(run.at(keys.scores_key(piece.lane))),
         "final": final,
         "averaged": plan.workers > 1,
         "makes_final": inspection.makes_final(piece.lane),
     }
+
+
+def validation(plan: Plan, shares: int, piece: Slice) -> dict[str, Any]:
+    """Return on which examples a lane evaluates the average of a round: its part of the sample, cut into shares."""
+    assert plan.validation is not None
+    held = plan.validation
+    rows = plan.validation_share(shares, piece.lane)
+    return {"set": f"{plan.split}/{held.set}", "sample": [held.examples, held.rows, plan.seed], "rows": rows}
+
+
+def validation_keys(plan: Plan) -> dict[str, str | None]:
+    """Return the keys of the set that averages are evaluated on, on the way."""
+    name = plan.validation.set if plan.validation else "validation"
+    return {f"validation_{array}": keys.part_key(name, array) for array in plan.held_arrays}
 
 
 def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:

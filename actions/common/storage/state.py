@@ -65,6 +65,7 @@ class Progress:
     processors: list[str] = field(default_factory=list)  # kinds that the lane has trained on in the round
     decays: dict[str, float] = field(default_factory=dict)  # of tensors that move by a decay an update
     updates: dict[str, int] = field(default_factory=dict)  # of these tensors, in the round so far
+    start_sums: dict[str, list[float]] | None = None  # what the round's start gave on the lane's share of held-out data
 
     def pack(self) -> dict[str, str]:
         """As strings, which is all that safetensors metadata may hold."""
@@ -72,8 +73,9 @@ class Progress:
             name: value if isinstance(value, str) else json.dumps(value, sort_keys=True, allow_nan=False)
             for name, value in vars(self).items()
         }
-        if self.validation is None:
-            del texts["validation"]
+        for name in ("validation", "start_sums"):
+            if getattr(self, name) is None:
+                del texts[name]
         return texts
 
     @classmethod

@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from common.plan.schedule import sample
 from common.storage import state, transfer
 from common.training.lane import MARGIN_SECONDS
 from common.training.memory import PeakMemory
-from common.training.model import Data, Learner, rows_of
+from common.training.model import Data, Learner, Sums, rows_of
 from common.training.warm import Arrays, Learners, as_data
 
 WEIGHTS = ("trainable.", "weight.")
@@ -24,6 +25,8 @@ def evaluate(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[s
         learner = trained(params, learners)
         held = sets.open(params["set"], {name: params["get"][name] for name in params["held_arrays"]})
         found = measured(learner, as_data(held, params), params)
+        if params["validation"]:
+            found["validation_sums"] = measured_sums(learner, params, sets)
         if params["makes_final"]:
             found["final_md5"] = leave(learner, params["final"])
     spent = {"seconds": time.time() - began, "memory": peak.bytes}
@@ -49,6 +52,34 @@ def measured(learner: Learner, data: Data, params: dict[str, Any]) -> dict[str, 
     scores = learner.evaluate(share, f"after round {params['round'] - 1}")
     weights = {name: tensor for name, tensor in learner.export_state().items() if name.startswith(WEIGHTS)}
     return {"scores": scores, "sums": learner.sums(), "weights_sha256": state.digest(weights)}
+
+
+def validate(learner: Learner, params: dict[str, Any], sets: Arrays) -> Sums:
+    """Return the sums of loss and metrics of a round's start on the lane's share; the learner's state stays."""
+    if not learner.finishes:
+        return measured_sums(learner, params, sets)
+    started = {name: tensor.copy() for name, tensor in learner.export_state().items()}
+    learner.finish()
+    sums = measured_sums(learner, params, sets)
+    learner.import_state(started)
+    return sums
+
+
+def measured_sums(learner: Learner, params: dict[str, Any], sets: Arrays) -> Sums:
+    """Return the sums of loss and metrics on the lane's share of a sample of the validation set."""
+    rows = sample(*params["validation"]["sample"])[slice(*params["validation"]["rows"])]
+    if not len(rows):
+        return {}
+    learner.evaluate(validation_set(params, sets), f"after round {params['round'] - 1}", rows)
+    return learner.sums()
+
+
+def validation_set(params: dict[str, Any], sets: Arrays) -> Data:
+    """Return the set that averages are evaluated on, on the way."""
+    key = params["validation"]["set"] if params["validation"] else f"{params['run']}/validation"
+    return as_data(
+        sets.open(key, {name: params["get"][f"validation_{name}"] for name in params["held_arrays"]}), params
+    )
 
 
 def leave(learner: Learner, url: str | None) -> str:

@@ -117,23 +117,29 @@ class Learner:
         """Sums of the loss and of every metric that is a mean over examples, since the metrics' last reset."""
         return {name: [float(mean.total.numpy()), float(mean.count.numpy())] for name, mean in self._means().items()}
 
-    def evaluate(self, data: Data, place: str) -> dict[str, Any]:
-        """Loss and every compiled metric over all examples, as Model.evaluate gives them.
+    def evaluate(self, data: Data, place: str, order: Array | None = None) -> dict[str, Any]:
+        """Loss and every compiled metric over all examples, or those of an order, as Model.evaluate gives them.
 
         A loss that is no number is an error, which names the `place`; a metric that is none gives None.
         """
-        examples = count(data)
+        examples = count(data) if order is None else len(order)
         bounds = np.append(np.arange(0, examples, EVALUATION_BATCH), examples)
         data = self._arranged(data)
         self._build(data)
         self.model.reset_metrics()
         for start, stop in _blocks(data, bounds, 0, len(bounds) - 1):
-            rows = slice(bounds[start], bounds[stop])
+            rows: Any = slice(bounds[start], bounds[stop])
+            rows = rows if order is None else order[rows]
             self._run("test", rows_of(data, rows), bounds[start : stop + 1] - bounds[start], None)
         results = {name: np.asarray(value) for name, value in self.model.get_metrics_result().items()}
         if not np.isfinite(results["loss"]):
             raise ModelError(f"{place}: loss became {results['loss']}, expected a finite number; {ADVICE}")
         return {name: value.tolist() if np.isfinite(value).all() else None for name, value in results.items()}
+
+    @property
+    def finishes(self) -> bool:
+        """Whether the end of training changes the weights: some optimizer keeps moving averages of them."""
+        return any(optimizer.use_ema for optimizer in variables.optimizers(self.model))
 
     def finish(self) -> None:
         """Do what Model.fit does at its end: weights become their moving averages where the optimizer keeps some."""

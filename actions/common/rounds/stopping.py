@@ -1,0 +1,83 @@
+"""When training ends before its last round: the rules that a caller asked for, and what they decided; used by rounds.
+
+The score of an average is known when the round after it is closed, so a rule is met one round late: the final model is
+the average that met it, and the round that was trained beyond it is left out.
+"""
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import RunError, shown
+from common.plan.keras_names import direction
+from common.plan.plan import Plan
+from common.storage import keys
+from common.storage.run import Run
+
+RULES = ("early_stopping", "goal", "max_seconds")
+Scores = Mapping[int, Mapping[str, float]]  # of each evaluated average, by how many rounds lead to it
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The end of training: how many rounds were trained, which average is the final model, and why, None as planned."""
+
+    rounds: int
+    final: int
+    reason: str | None
+
+
+def end(run: Run, plan: Plan) -> Stop:
+    """Return how training ends, as far as is known."""
+    held = run.find_json(keys.STOP) if is_asked(plan.parameters) else None
+    return Stop(**held) if held else Stop(plan.rounds, plan.rounds, None)
+
+
+def is_asked(parameters: Mapping[str, Any]) -> bool:
+    """Return whether there is any rule."""
+    return any(parameters.get(name) for name in RULES)
+
+
+def decided(parameters: Mapping[str, Any], trained: int, scores: Scores, seconds: float) -> Stop | None:
+    """Return how training ends after so many rounds and seconds of the run; None where it goes on."""
+    if (goal := parameters["goal"]) and (met := reached(goal, scores)):
+        return Stop(trained, *met)
+    if (rule := parameters["early_stopping"]) and (met := stagnated(rule, scores)):
+        return Stop(trained, *met)
+    if (most := parameters["max_seconds"]) and seconds > most:
+        return Stop(trained, trained, f"max_seconds: {most:g} were over after {trained} rounds")
+    return None
+
+
+def reached(goal: Mapping[str, float], scores: Scores) -> tuple[int, str] | None:
+    """Return the first average that is good enough, and a sentence."""
+    ((metric, enough),) = goal.items()
+    fits = operator.ge if direction(metric) == "max" else operator.le
+    for number, found in sorted(scores.items()):
+        if fits(value(found, metric, "goal"), enough):
+            return number, f"goal: val_{metric} of round {number - 1} is {found[metric]:.6g}, asked was {enough:g}"
+    return None
+
+
+def stagnated(rule: Mapping[str, Any], scores: Scores) -> tuple[int, str] | None:
+    """Return the average at which patience ran out, and a sentence. Origin: keras.callbacks.EarlyStopping."""
+    metric, sign = rule["monitor"], 1 if rule["mode"] == "max" else -1
+    best, waited = None, 0
+    for number, found in sorted(scores.items()):
+        now = sign * value(found, metric, "early_stopping")
+        if best is None or now - rule["min_delta"] > best:
+            best, waited = now, 0
+            continue
+        waited += 1
+        if waited >= rule["patience"]:
+            said = f"val_{metric} was not better than {sign * best:.6g} in {waited} evaluations"
+            return number, f"early_stopping: {said}, the last of round {number - 1}"
+    return None
+
+
+def value(found: Mapping[str, float], metric: str, rule: str) -> float:
+    """Return a metric's value; RunError where there is none of the name."""
+    if metric not in found:
+        raise RunError(f"{rule}: got the metric {shown(metric)[1:-1]}, expected one of {', '.join(sorted(found))}")
+    return found[metric]
