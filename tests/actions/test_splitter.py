@@ -134,6 +134,15 @@ def test_what_a_model_calls_its_inputs_and_outputs_makes_no_other_split():
     assert one == same != other
 
 
+def test_what_a_killed_splitter_was_uploading_is_given_up(action, given, s3):
+    action("planner")(dict(given))
+    data = plans.read(run := Run(Objects(given["s3"]), given["run"])).data(run.objects)
+    s3.client.create_multipart_upload(Bucket=s3.bucket, Key=f"{data.prefix}shards/00/x.npy")
+    assert len(list(run.objects.unfinished(data.prefix))) == 1
+    action("splitter")({"s3": given["s3"], "run": run.name})
+    assert list(run.objects.unfinished(data.prefix)) == []
+
+
 def test_a_split_that_lacks_an_object_is_made_again(action, given, s3):
     one, other = (Run(Objects(given["s3"]), f"lacks-{n}") for n in (1, 2))
     for run in (one, other):

@@ -35,13 +35,14 @@ def take(run: Run, plan: Plan, turn: Turn) -> tuple[list[dict[str, Any]], bool]:
         pieces.sweep(data)
         return [], False
     if is_small(plan):
-        return [], not split.split(run, plan, turn.until, turn.now)
-    ledger.check_mendable(turn.lost)
-    slices = cut(plan)
-    if lacking := set(missing(data, slices)):
-        left = [number for number, piece in enumerate(slices) if piece in lacking]
-        return begin(run, plan, left, turn), True
-    done = split.put_together(run, plan, slices, turn.until, turn.now)
+        done = split.split(run, plan, turn.until, turn.now)
+    else:
+        ledger.check_mendable(turn.lost)
+        slices = cut(plan)
+        if lacking := set(missing(data, slices)):
+            left = [number for number, piece in enumerate(slices) if piece in lacking]
+            return begin(run, plan, left, turn), True
+        done = split.put_together(run, plan, slices, turn.until, turn.now)
     if done:
         pieces.sweep(data)
     return [], not done
