@@ -239,3 +239,32 @@ def test_labels_that_are_refused_are_those_that_keras_refuses(loss, units):
             continue
         with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
             model.compute_loss(None, y, model(np.zeros((7, 4), "f4")))
+
+
+def several(tmp_path, **form):
+    chosen = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.02, **form), {".*bias": keras.optimizers.Adam(1e-3)})
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.MultiOptimizer(chosen), "mse")
+    model.save(tmp_path / "m.keras")
+    return keras_file.read(tmp_path / "m.keras", "m.keras")
+
+
+def test_several_optimizers_have_no_one_rate(tmp_path):
+    assert not several(tmp_path).one_rate and saved(tmp_path, "mse").one_rate
+    with pytest.raises(ModelError, match="^model: got use_ema in an optimizer of a MultiOptimizer, expected none"):
+        several(tmp_path, use_ema=True)
+
+
+@pytest.mark.parametrize("mode", ["multi_hot", "count", "tf_idf", "int"])
+def test_labels_of_a_model_that_counts_words(tmp_path, mode):
+    keras.utils.set_random_seed(1)
+    weights = {"idf_weights": [1.0, 2.0]} if mode == "tf_idf" else {}
+    words = keras.layers.TextVectorization(output_mode=mode, vocabulary=["a", "b"], **weights)
+    after = [keras.layers.Embedding(9, 2), keras.layers.GlobalAveragePooling1D()] if mode == "int" else []
+    model = keras.Sequential([keras.Input((1,), dtype="string"), words, *after, keras.layers.Dense(3)])
+    model.compile("sgd", SPARSE)
+    model.save(tmp_path / "m.keras")
+    found = keras_file.read(tmp_path / "m.keras", "m.keras")
+    found.check_labels([()])
+    assert found.outputs[0].classes == 3
+    model.fit(tf.constant([["a b"], ["b"]]), np.zeros(2, "i4"), verbose=0)  # as Keras itself takes it

@@ -413,3 +413,17 @@ def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
             learner.evaluate((x, np.zeros(count, np.uint8)), "here")
         peaks.append(peak.bytes)
     assert peaks[1] - peaks[0] < 40 << 20, peaks
+
+
+def test_a_schedule_free_optimizer_steps_from_the_weights_of_the_file(tmp_path):
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="last")])
+    model.compile(keras.optimizers.ScheduleFreeAdamW(0.01), "mse")
+    model.save(tmp_path / "m.keras")  # without its slots: it has made no step
+    state = Learner(tmp_path / "m.keras", 0.02).export_state()
+    for kind in ("kernel", "bias"):
+        (weight,), (stepped,) = (
+            [tensor for name, tensor in state.items() if name.endswith(end)]
+            for end in (f"last/{kind}", f"last_{kind}_momentum")
+        )
+        np.testing.assert_array_equal(stepped, weight)

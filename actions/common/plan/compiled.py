@@ -27,6 +27,7 @@ SPECIAL = {  # names in capitals or not
 }
 STRINGS = {"loss": LOSS_NAMES, "metric": METRIC_NAMES}
 OBJECTS = {"loss": LOSS_NAMES, "metric": LOSS_NAMES | METRIC_NAMES}
+SEVERAL = "MultiOptimizer"
 PLACES = {"loss": "keras.losses", "metric": "keras.metrics"}
 
 
@@ -51,13 +52,14 @@ class Compiled:
     """The loss of each output, None where it has none, in the outputs' order, and what the metrics are.
 
     `accuracy`: some metric is called one. `means`: all are means over examples. `rates`: the schedule of the learning
-    rate, if any.
+    rate, if any. `one_rate`: whether the optimizer has one learning rate, not several by the names of weights.
     """
 
     losses: dict[str, Loss | None]
     accuracy: bool
     means: bool
     rates: str | None
+    one_rate: bool
 
 
 def read(config: Any, names: Names | None) -> Compiled:
@@ -74,7 +76,7 @@ def read(config: Any, names: Names | None) -> Compiled:
     called_so = [name_of(metric) for metric in metrics + weighted]
     means = not weighted and kinds <= set(MEAN_NAMES.values()) and "loss" not in called_so
     accuracy = any(is_accuracy(name) for name in called_so)
-    return Compiled(found, accuracy, means, schedule(held["optimizer"]))
+    return Compiled(found, accuracy, means, schedule(held["optimizer"]), has_one_rate(held["optimizer"]))
 
 
 def losses(held: Any, names: Names | None) -> dict[str, Loss | None]:
@@ -100,6 +102,16 @@ def loss_of(held: Any) -> Loss | None:
     if len(given) > 1:
         raise ModelError(f"loss: got {len(given)}, expected one loss")
     return Loss(canonical("loss", given[0]), any_class(given[0])) if given else None
+
+
+def has_one_rate(optimizer: Any) -> bool:
+    """Return whether an optimizer is one for all weights; ModelError where one of several keeps averages of its own."""
+    held = list(parts(optimizer))
+    if not any(part.get("class_name") == SEVERAL for part in held):
+        return True
+    if any(mapping(part.get("config")).get("use_ema") is True for part in held):
+        raise ModelError(f"model: got use_ema in an optimizer of a {SEVERAL}, expected none: give it to one for all")
+    return False
 
 
 def schedule(optimizer: Any) -> str | None:

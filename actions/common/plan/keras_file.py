@@ -25,7 +25,8 @@ BUFFER_BYTES = 1 << 16
 class KerasFile:
     """What a model takes and gives: inputs and outputs, accuracy or not.
 
-    `means` says that all its metrics are means over examples, `rates` the schedule of its learning rate, if any.
+    `means` says that all its metrics are means over examples, `rates` the schedule of its learning rate, if any,
+    `one_rate` whether its optimizer has one learning rate.
     """
 
     inputs: tuple[ModelInput, ...]
@@ -33,6 +34,7 @@ class KerasFile:
     accuracy: bool = False
     means: bool = False
     rates: str | None = None
+    one_rate: bool = True
 
     @property
     def labelled(self) -> tuple[ModelOutput, ...]:
@@ -104,7 +106,8 @@ def describe(config: Any) -> KerasFile:
     refuse_stateful(held)
     sequential = held["class_name"] == "Sequential"
     found = compiled.read(held.get("compile_config"), None if sequential else names(held))
-    return KerasFile(inputs(held), outputs(held, found.losses), found.accuracy, found.means, found.rates)
+    ends = (inputs(held), outputs(held, found.losses))
+    return KerasFile(*ends, found.accuracy, found.means, found.rates, found.one_rate)
 
 
 def refuse_stateful(config: Config) -> None:

@@ -116,6 +116,8 @@ def checked(
 ) -> keras_file.KerasFile:
     """Return what the model's file tells for these labels; refuse one that cannot take these sets or parameters."""
     keras = keras.for_labels([one.shape[1:] for one in train.y])
+    if full["learning_rate"] is not None and not keras.one_rate:
+        raise ParameterError("learning_rate: got a value, expected none, as the model has several optimizers")
     if full["class_weight"] and len(keras.labelled) > 1:
         raise ParameterError("class_weight: got a value, expected none, as the model has several outputs with labels")
     if full["weighting"] == "accuracy" and not keras.accuracy:

@@ -13,6 +13,7 @@ import keras
 from common.errors import ModelError
 from common.plan.keras_config import parts
 from common.training.causes import sentence
+from common.training.variables import optimizers
 
 # What Keras and h5py raise over a file that is not as they wrote it: it may break them anywhere.
 UNLOADABLE = (
@@ -45,9 +46,18 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
     built = bool(model.built)
     if not built:
         build(model, example)
+    for optimizer in optimizers(model):
+        begin(optimizer)
     if not model.trainable_variables:
         raise ModelError("model: got no trainable weights, expected at least one")
     return model, built
+
+
+def begin(optimizer: Any) -> None:
+    """Let a schedule-free optimizer step from the model's weights: Keras takes them before it loads them."""
+    if isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW) and not int(optimizer.iterations):
+        for stepped, weight in zip(optimizer._momentums, optimizer._trainable_variables, strict=True):
+            stepped.assign(weight)
 
 
 def free_batch(config: Path) -> None:

@@ -64,10 +64,13 @@ def batch_norms(model: Any) -> Iterator[Any]:
 
 
 def optimizers(model: Any) -> Iterator[Any]:
-    """Yield the optimizer, and the one inside a LossScaleOptimizer."""
-    yield model.optimizer
-    if inner := getattr(model.optimizer, "inner_optimizer", None):
-        yield inner
+    """Yield the optimizer, and those inside a LossScaleOptimizer or a MultiOptimizer."""
+    waiting = [model.optimizer]
+    while waiting:
+        optimizer = waiting.pop(0)
+        yield optimizer
+        waiting += [inner] if (inner := getattr(optimizer, "inner_optimizer", None)) else []
+        waiting += getattr(optimizer, "optimizers", [])
 
 
 def moving(model: Any, variables: Variables) -> list[Moving]:
