@@ -10,7 +10,6 @@ from keras.optimizers import schedules
 from benchmarks.models.row import Row, classifier, sequential
 from benchmarks.models.tables import SHAPE, table
 
-NO_XLA = "a lane's operations are deterministic, and Keras then leaves XLA out, with a warning"
 NO_RATE = "a run's `learning_rate` is refused, and use_ema in one of them"
 RATES = schedules.PiecewiseConstantDecay([2, 4], [1e-2, 1e-3, 1e-4])
 
@@ -69,7 +68,7 @@ ROWS = (
     by("Lamb"),
     by("Adafactor"),
     by("Muon"),
-    by("ScheduleFreeAdamW", note="build it before you save: its slots begin at the weights", warmup_steps=2),
+    by("ScheduleFreeAdamW", warmup_steps=2),
     Row("multi-optimizer", "an optimizer", "MultiOptimizer of Adam and SGD", several, table, NO_RATE),
     with_settings("clipped", "clipnorm", clipnorm=0.1),
     with_settings("global-clipnorm", "global_clipnorm, weight_decay", global_clipnorm=0.1, weight_decay=0.01),

@@ -132,6 +132,12 @@ def refusal(action, given):
     return str(error.value)
 
 
+def assert_refused(action, put, given, body, sentence):
+    """Compare the refusal of a dataset with a sentence, in which `{at}` stands for where it is."""
+    dataset = put("r/data", body)
+    assert refusal(action, {**given, "dataset": dataset}) == sentence.format(at=f"dataset: {dataset}: ")
+
+
 @pytest.mark.parametrize(("name", "value", "sentence"), PARAMETERS)
 def test_a_parameter(action, given, s3, name, value, sentence):
     found = refusal(action, {**given, "s3": dict(s3.params), name: value})

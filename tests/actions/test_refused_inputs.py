@@ -5,7 +5,7 @@ import pandas
 import pytest
 
 from .conftest import npz
-from .test_bad_input import refusal
+from .test_bad_input import assert_refused
 from .test_datasets import X, Y, csv, json_lines, parquet, table
 from .test_inputs import CUT, LISTS, SAID, TEXT_SAID, of_text
 
@@ -30,9 +30,7 @@ TWO_REFUSED = {
 @pytest.mark.parametrize("name", TWO_REFUSED)
 def test_what_does_not_fit_two_inputs(action, two, put, name):
     body, said, sentence = TWO_REFUSED[name]
-    assert refusal(action, {**two, "dataset": put("r/two", body), **said}) == sentence.format(
-        at="dataset: s3://openwhisk-dl/r/two: "
-    )
+    assert_refused(action, put, {**two, **said}, body, sentence)
 
 
 TEXT_REFUSED = {
@@ -51,6 +49,4 @@ def test_what_is_no_text(action, text, put, name):
     body, changes, sentence = TEXT_REFUSED[name]
     said = {key: value for key, value in {**TEXT_SAID, **changes}.items() if value}
     said = said if "inputs" in said or name != "an array of numbers" else {}
-    assert refusal(action, {**text, "dataset": put("r/text", body), **said}) == sentence.format(
-        at="dataset: s3://openwhisk-dl/r/text: "
-    )
+    assert_refused(action, put, {**text, **said}, body, sentence)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from .conftest import npz
-from .test_bad_input import refusal
+from .test_bad_input import assert_refused
 from .test_datasets import X, Y, csv
 from .test_labels import FRAME, SAID, SIZE, SOLD
 
@@ -32,6 +32,4 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_does_not_fit_three_outputs(action, three, put, name):
     body, said, sentence = REFUSED[name]
-    assert refusal(action, {**three, "dataset": put("r/three", body), **said}) == sentence.format(
-        at="dataset: s3://openwhisk-dl/r/three: "
-    )
+    assert_refused(action, put, {**three, **said}, body, sentence)

@@ -45,7 +45,7 @@ def test_a_learners_states_are_taken_at_every_step(tmp_path, body, optimizer, mi
         check_weights(learner.export_state(), progress)
         state.save(tmp_path / "state", learner.export_state(), progress.pack())
         whole = (tmp_path / "state").read_bytes()
-        due = Due(0, 0, step, SCHEDULE.examples(0, 0, step), validated=False, start_rows=None)
+        due = Due(0, 0, step, SCHEDULE.examples(0, 0, step), validated=False, start_rows=0)
         taken = Inspected(lambda begin, end, held=whole: held[begin:end], 1 << 18, len(whole), due)
         taken.read_all()
         assert (taken.progress.examples, taken.progress.step) == (min(100, 16 * step), step)

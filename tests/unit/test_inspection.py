@@ -28,7 +28,7 @@ RULES = {
     AVERAGE: f"moments-mean:{VARIANCE}",
     VARIANCE: f"moments-variance:{AVERAGE}",
 }
-DUE = Due(round=4, lane=1, step=13, examples=67, validated=False, start_rows=None)
+DUE = Due(round=4, lane=1, step=13, examples=67, validated=False, start_rows=0)
 SUMS = {"loss": [12.5, 67.0], "accuracy": [60.0, 67.0], "cosine": [-3.0, 60.0]}
 MOVES = {AVERAGE: 0.99, VARIANCE: 0.99}
 UPDATES = {AVERAGE: 26, VARIANCE: 26}
@@ -133,7 +133,7 @@ def test_what_a_state_must_say_is_missed(tmp_path, field):
     ],
 )
 def test_an_accuracy_that_weighs_a_lane_is_one(tmp_path, validation, sentence):
-    due = Due(4, 1, 13, 67, validated=True, start_rows=None)
+    due = Due(4, 1, 13, 67, validated=True, start_rows=0)
     said = {**PROGRESS.pack(), "validation": json.dumps(validation)}
     refuse(make(tmp_path, metadata=said), sentence, due)
     fine = {**PROGRESS.pack(), "validation": '{"loss": 1.0, "accuracy": 0.25}'}
@@ -303,7 +303,7 @@ def test_every_bit_of_the_length_and_the_header_may_turn(tmp_path):
 @pytest.mark.parametrize("sums", [None, {}, {"loss": [1.0, 19.0]}, {"loss": [float("nan"), 20.0]}, [1.0]])
 def test_a_share_of_the_validation_set_that_was_not_evaluated_as_planned_is_refused(sums):
     inspection.check_measured("start_sums", {"loss": [1.0, 20.0]}, 20)
-    inspection.check_measured("start_sums", None, None)
+    inspection.check_measured("start_sums", None, 0)
     inspection.check_measured("start_sums", {}, 0)
     with pytest.raises(InspectionError):
         inspection.check_measured("start_sums", sums, 20)

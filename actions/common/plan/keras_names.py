@@ -92,6 +92,11 @@ def direction(name: str) -> str | None:
     return "min" if any(low == one or low.endswith(f"_{one}") for one in known) else None
 
 
+def is_sparse(loss: str | None) -> bool:
+    """Return whether the labels of a loss, None where there is none, are class numbers."""
+    return (loss or "").startswith("sparse_categorical")
+
+
 def is_accuracy(name: str) -> bool:
     """Return whether a metric of this name is told as the accuracy."""
     return name.lower() == "acc" or name.lower().endswith("accuracy")

@@ -9,6 +9,7 @@ from common.plan import compiled
 from common.plan.compiled import Loss, Names
 from common.plan.keras_config import Config, mapping
 from common.plan.keras_inputs import Shape, ends, fits, layers, shape_of
+from common.plan.keras_names import is_sparse
 
 # losses that compare each output with a label of its own; the first ones never repeat one for several
 CROSSENTROPIES = ("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy")
@@ -42,7 +43,7 @@ class ModelOutput:
     @property
     def sparse(self) -> bool:
         """Whether labels are class numbers."""
-        return (self.loss or "").startswith("sparse_categorical")
+        return is_sparse(self.loss)
 
     def check(self, shape: tuple[int, ...], called: str) -> None:
         """Refuse labels of a shape, without the batch, that the loss cannot take; Keras drops a last axis of 1."""

@@ -38,6 +38,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
     for output, label in zip(keras.labelled, dataset.columns.labels, strict=True):
         check_classes(output, label)
     counted = numbers(full, left)
+    steps = Schedule(**{name: counted[name] for name in SCHEDULE})  # refuses more rounds a pass than there are batches
     return Plan(
         version=VERSION,
         run=name,
@@ -54,10 +55,10 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         held_out=held_out[0].examples,
         shares=evaluation_shares(full["workers"], held_out[0].examples) if keras.means else 1,
         evaluate_on=held_out[0].name,
-        validation=validation(full, counted, held_out),
+        validation=validation(full, steps, held_out),
         created=time.time(),
         token=secrets.token_hex(16),
-        warnings=[*warnings(dataset, given, held_out), *fewer_steps(full, counted, keras.rates)],
+        warnings=[*warnings(dataset, given, held_out), *fewer_steps(full, steps, keras.rates)],
     )
 
 
@@ -127,9 +128,8 @@ def checked(
     return keras
 
 
-def validation(full: dict[str, Any], counted: dict[str, Any], held_out: Sequence[HeldOut]) -> Validation | None:
+def validation(full: dict[str, Any], steps: Schedule, held_out: Sequence[HeldOut]) -> Validation | None:
     """Return how averages are evaluated on the way: on the validation set where there is one, else on the test set."""
-    steps = Schedule(**{name: counted[name] for name in SCHEDULE})
     if full["evaluate"] == "end" or steps.rounds == 1:
         return None
     chosen = next((one for one in held_out if one.name == "validation"), held_out[0])
@@ -138,9 +138,8 @@ def validation(full: dict[str, Any], counted: dict[str, Any], held_out: Sequence
     return Validation(chosen.name, chosen.examples, *validation_rows(chosen.examples, steps.workers, fewest))
 
 
-def fewer_steps(full: dict[str, Any], counted: dict[str, Any], rates: str | None) -> list[str]:
+def fewer_steps(full: dict[str, Any], steps: Schedule, rates: str | None) -> list[str]:
     """Return a warning where a learning-rate schedule counts on other steps than a lane's."""
-    steps = Schedule(**{name: counted[name] for name in SCHEDULE})  # refuses more rounds a pass than there are batches
     lane = sum(steps.steps(round_, 0) for round_ in range(steps.rounds))
     alone = steps.epochs * -(-sum(steps.counts) // full["batch_size"])
     if rates is None or full["learning_rate"] is not None or lane == alone:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from common.data.arrays import Array, Pair, data_names, stored_names
 from common.data.columns import Columns, Input, Label
 from common.errors import RunError
+from common.plan.keras_names import is_sparse
 from common.plan.schedule import Schedule, share
 from common.storage import keys
 from common.storage.objects import Objects
@@ -62,7 +63,7 @@ class Output:
     @property
     def sparse(self) -> bool:
         """Whether labels are class numbers."""
-        return (self.loss or "").startswith("sparse_categorical")
+        return is_sparse(self.loss)
 
 
 @dataclass(frozen=True)
@@ -173,9 +174,8 @@ class Plan:
         return self.validation is not None and number > 0 and number % self.validation.frequency == 0
 
     def validation_share(self, shares: int, lane: int) -> tuple[int, int]:
-        """Return which part of the sample, cut into shares, a lane evaluates, as (first, after the last)."""
-        assert self.validation is not None
-        return share(self.validation.rows, shares, lane)
+        """Return which part of the sample, if any, cut into shares, a lane evaluates, as (first, after the last)."""
+        return share(self.validation.rows, shares, lane) if self.validation else (0, 0)
 
     def schedule(self) -> Schedule:
         """Return the schedule of steps."""

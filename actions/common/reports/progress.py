@@ -3,7 +3,6 @@
 import contextlib
 import hmac
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from common.errors import ParameterError, RunError
@@ -18,7 +17,6 @@ from common.storage.run import Run
 NEWEST = 10  # runs listed
 SHOWN = 20  # rounds and failed attempts shown, the last ones
 SILENCE_SECONDS = 60.0  # without a lease and a beat, until a run is called abandoned: a pause, a queue and a cold start
-READERS = 8  # small reads at once
 
 
 def runs(objects: Objects) -> list[dict[str, Any]]:
@@ -91,7 +89,7 @@ def history(run: Run, plan: Plan, closed: int) -> list[dict[str, Any]]:
     """Return training loss and metrics of the last closed rounds, and those of their averages that are evaluated."""
     closed = min(closed, stopping.end(run, plan).rounds)
     numbers = range(max(0, closed - SHOWN), closed)
-    summaries = [rounds.summaries(run, number + 1) for number in numbers]
+    summaries = rounds.all_summaries(run, numbers)
     evaluated = [*map(rounds.validation, summaries[1:]), {}][: len(summaries)]
     return [
         {"round": number, **rounds.metrics(lanes), **{f"val_{name}": value for name, value in found.items()}}
@@ -101,11 +99,9 @@ def history(run: Run, plan: Plan, closed: int) -> list[dict[str, Any]]:
 
 def failed_attempts(run: Run, waves: int) -> list[dict[str, Any]]:
     """Return which slices of these many waves had to be tried again, and why: the last ones."""
-    with ThreadPoolExecutor(READERS) as pool:
-        found = [wave for wave in pool.map(lambda number: ledger.find(run, number), range(waves)) if wave]
     return [
         {"round": piece.round, "lane": piece.lane, "step": piece.start, "attempt": piece.attempt - 1, "reason": reason}
-        for wave in found
+        for wave in ledger.first(run, waves)
         for piece in wave.slices
         if piece.attempt > 1 and (reason := piece.reason)
     ][-SHOWN:]

@@ -9,7 +9,6 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from string import Template
 from typing import Any
 
@@ -22,7 +21,6 @@ from common.training import processor
 
 GB = 1 << 30
 SMALL_GB = 0.25  # memory limit of splitter, reducer and evaluator, which do not measure theirs
-READERS = 8  # small reads at once: a long history costs latency, not bandwidth
 WIDTH, HEIGHT = 640, 200  # of the curve
 
 PAGE = Template("""<!DOCTYPE html>
@@ -47,9 +45,8 @@ def metrics(scores: Mapping[str, Any]) -> dict[str, Any]:
 def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the run's documents and evaluated shares say of rounds, time and cost; `began` is the evaluator's."""
     split, stop = run.split(), stopping.end(run, plan)
-    with ThreadPoolExecutor(READERS) as pool:
-        summaries = list(pool.map(lambda number: rounds.summaries(run, number + 1), range(stop.rounds)))
-        waves = [wave for wave in pool.map(lambda n: ledger.find(run, n), range(len(run.sizes("waves/")))) if wave]
+    summaries = rounds.all_summaries(run, range(stop.rounds))
+    waves = ledger.first(run, len(run.sizes("waves/")))
     warmed, (warm, doubts) = warm_up.find(run), warm_up.measurements(run)
     kinds = processor.seen(summaries)
     now, evaluated = time.time(), next(wave.issued for wave in waves if wave.round == plan.rounds)

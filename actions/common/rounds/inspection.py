@@ -51,7 +51,7 @@ class Due:
     step: int
     examples: int
     validated: bool  # whether the lane must have evaluated its model on the validation set
-    start_rows: int | None  # on how many examples it must have evaluated what it started from; None: on none
+    start_rows: int  # on how many examples it must have evaluated what it started from
 
     @classmethod
     def of(cls, plan: Plan, number: int, lane: int, step: int) -> "Due":
@@ -60,8 +60,7 @@ class Due:
         last = step == steps.steps(number, lane)
         validated = last and plan.weighting == "accuracy"
         first, end = plan.validation_share(plan.workers, lane) if plan.validates(number) else (0, 0)
-        start_rows = end - first if plan.validates(number) else None
-        return cls(number, lane, step, steps.examples(number, lane, step), validated, start_rows)
+        return cls(number, lane, step, steps.examples(number, lane, step), validated, end - first)
 
 
 class Inspected(Lane):
@@ -168,7 +167,7 @@ def check_progress(progress: Progress, due: Due) -> None:
     check_measured("start_sums", progress.start_sums, due.start_rows)
 
 
-def check_measured(name: str, sums: Any, rows: int | None) -> None:
+def check_measured(name: str, sums: Any, rows: int) -> None:
     """Refuse the sums of an evaluation on a share where none is due, and those of another number of examples."""
     if rows:
         check_sums(sums, rows)
@@ -252,7 +251,7 @@ def check_share(found: Any, plan: Plan, lane: int) -> None:
     check_scores(found.get("scores"))
     check_sums(found.get("sums"), last - first)
     check_counts(found, plan, last - first)
-    first, last = plan.validation_share(plan.evaluators, lane) if plan.validation else (0, 0)
+    first, last = plan.validation_share(plan.evaluators, lane)
     check_measured("validation_sums", found.get("validation_sums"), last - first)
     check_digest("weights_sha256", found.get("weights_sha256"), SHA256)
     if makes_final(lane):

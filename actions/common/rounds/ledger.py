@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import RunError, final
 from common.storage import keys
-from common.storage.run import Run
+from common.storage.run import Run, at_once
 
 ATTEMPTS = 4
 LONGEST_SECONDS = 350.0  # the longest wave: a trainer's 300 s and a join's slack
@@ -72,6 +72,11 @@ def find(run: Run, wave: int) -> Wave | None:
         return None
     slices = tuple(Slice(**piece) for piece in held.pop("slices"))
     return Wave(slices=slices, **held)
+
+
+def first(run: Run, count: int) -> list[Wave]:
+    """Return the documents of the first waves, of those that are there."""
+    return [wave for wave in at_once(lambda number: find(run, number), range(count)) if wave]
 
 
 def newest(run: Run) -> Wave | None:

@@ -1,8 +1,7 @@
 """A round: what its lanes have saved, what is still to do, its closing average; used by reducer and status."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -17,10 +16,9 @@ from common.rounds.ledger import Slice
 from common.storage import keys, state
 from common.storage.file import parts
 from common.storage.objects import PART_BYTES
-from common.storage.run import Run
+from common.storage.run import Run, at_once
 from common.storage.stream import Stream
 
-READERS = 8  # small reads at once
 Refusals = dict[int, str]  # lane -> why what it left cannot be believed
 
 
@@ -214,9 +212,8 @@ def decide(run: Run, plan: Plan, number: int, now: float) -> bool:
     """Return whether training ends before this round, by its averages so far; who sees it first writes it down."""
     if not stopping.is_asked(plan.parameters) or not 0 < number < plan.rounds:
         return False
-    with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(lambda after: validation(summaries(run, after + 1)), range(1, number)))
-    scores = {after: metrics for after, metrics in enumerate(found, 1) if metrics}
+    evaluated = [after for after in range(1, number) if plan.validates(after)]
+    scores = dict(zip(evaluated, map(validation, all_summaries(run, evaluated)), strict=True))
     stop = stopping.decided(plan.parameters, number, scores, now - plan.created)
     if stop:
         run.create_json(keys.STOP, asdict(stop))
@@ -226,6 +223,11 @@ def decide(run: Run, plan: Plan, number: int, now: float) -> bool:
 def summaries(run: Run, number: int) -> list[dict[str, Any]]:
     """Return what the lanes of the round before `number` measured; kept in the state that closed it."""
     return list(json.loads(reader(run, keys.model_key(number)).metadata["lanes"]))
+
+
+def all_summaries(run: Run, numbers: Iterable[int]) -> list[list[dict[str, Any]]]:
+    """Return what the lanes of the rounds of these numbers measured."""
+    return at_once(lambda number: summaries(run, number + 1), numbers)
 
 
 def metrics(lanes: Sequence[dict[str, Any]]) -> dict[str, float]:

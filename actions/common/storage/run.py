@@ -2,15 +2,26 @@
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from common.errors import ParameterError, RunError
 from common.storage import keys
 from common.storage.objects import Location, Objects
 
+READERS = 8  # at once
+Found = TypeVar("Found")
+
 NAME = re.compile(r"[a-z0-9-]{1,64}")
 
 SPLIT_KEYS = ("run", "counts", "sha256", "warnings", "seconds", "activations", "activation_seconds")
+
+
+def at_once(read: Callable[[int], Found], numbers: Iterable[int]) -> list[Found]:
+    """Return what a small read gives for each of some numbers: a long history costs latency, not bandwidth."""
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, numbers))
 
 
 def check_name(name: object) -> str:

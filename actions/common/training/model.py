@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class Learner:
 
     def sums(self) -> Sums:
         """Sums of the loss and of every metric that is a mean over examples, since the metrics' last reset."""
-        return {name: [float(mean.total.numpy()), float(mean.count.numpy())] for name, mean in self._means().items()}
+        return {name: [float(mean.total.numpy()), float(mean.count.numpy())] for name, mean in self._means.items()}
 
     def evaluate(self, data: Data, place: str, order: Array | None = None) -> dict[str, Any]:
         """Loss and every compiled metric over all examples, or those of an order, as Model.evaluate gives them.
@@ -202,6 +203,7 @@ class Learner:
     def _seeds(self) -> list[Any]:
         return [variable for name, variable in self._variables.items() if name.startswith("seed.")]
 
+    @cached_property  # asked for after the first batch, when Keras has built and named them
     def _means(self) -> dict[str, Any]:
         # A subclass with a result of its own (a root of the mean) is no quotient of its sums.
         mean, metrics = keras.metrics.Mean, outputs.metrics(self.model).items()
