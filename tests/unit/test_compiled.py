@@ -268,3 +268,40 @@ def test_labels_of_a_model_that_counts_words(tmp_path, mode):
     found.check_labels([()])
     assert found.outputs[0].classes == 3
     model.fit(tf.constant([["a b"], ["b"]]), np.zeros(2, "i4"), verbose=0)  # as Keras itself takes it
+
+
+WORDS, NUMBERS = np.array(["a", "b", "a"]), np.array([1, 2, 1])
+COUNTED, HOT = ("multi_hot", "count", "tf_idf"), ("multi_hot", "count", "one_hot")
+ENCODED = {  # {layer: what it takes, its settings, its output modes}
+    "TextVectorization": (WORDS, {"vocabulary": ["a", "b"]}, COUNTED),
+    "StringLookup": (WORDS, {"vocabulary": ["a", "b"]}, (*COUNTED, "one_hot")),
+    "IntegerLookup": (NUMBERS, {"vocabulary": [1, 2]}, (*COUNTED, "one_hot")),
+    "Hashing": (WORDS, {"num_bins": 5}, HOT),
+    "Discretization": (NUMBERS * 1.0, {"bin_boundaries": [1.5]}, HOT),
+    "CategoryEncoding": (NUMBERS, {"num_tokens": 5}, HOT),
+}
+ENCODERS = [
+    (kind, mode, shape)
+    for kind, (_, _, modes) in ENCODED.items()
+    for mode in modes
+    for shape in ((1,), ())
+    if shape or kind == "TextVectorization" or (mode == "one_hot" and kind != "Hashing")  # what Keras itself takes
+]
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["", "nested"])
+@pytest.mark.parametrize(("kind", "mode", "shape"), ENCODERS)
+def test_labels_are_those_that_keras_takes_behind_every_encoder(tmp_path, kind, mode, shape, nested):
+    x, form, _ = ENCODED[kind]
+    form = {**form, "output_mode": mode, **({"idf_weights": [1.0, 2.0]} if mode == "tf_idf" else {})}
+    keras.utils.set_random_seed(1)
+    dtype = "string" if x.dtype.kind == "U" else x.dtype.name
+    encoder = getattr(keras.layers, kind)(**form)
+    first = keras.Sequential([keras.Input(shape, dtype=dtype), encoder]) if nested else encoder
+    model = keras.Sequential([keras.Input(shape, dtype=dtype), first, keras.layers.Dense(3)])
+    model.compile("sgd", SPARSE)
+    fed = tf.constant(x.reshape(-1, *shape))
+    y = np.zeros(model(fed).shape[:-1], "i4")
+    model.compute_loss(None, y, model(fed))  # raises where Keras does not take them
+    model.save(tmp_path / "m.keras")
+    keras_file.read(tmp_path / "m.keras", "m.keras").check_labels([y.shape[1:]])

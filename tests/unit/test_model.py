@@ -427,3 +427,32 @@ def test_a_schedule_free_optimizer_steps_from_the_weights_of_the_file(tmp_path):
             for end in (f"last/{kind}", f"last_{kind}_momentum")
         )
         np.testing.assert_array_equal(stepped, weight)
+
+
+KINDS = {name: kind for name, kind in vars(keras.optimizers).items() if isinstance(kind, type)}
+NO_RATE = {"Optimizer", "MultiOptimizer"}  # has no step; has no one rate
+OPTIMIZERS = sorted({name for name, kind in KINDS.items() if issubclass(kind, keras.optimizers.Optimizer)} - NO_RATE)
+
+
+def optimized(path, name, *, built):
+    """Save a model of an optimizer, with its slots or, as one that has made no step, without; return the learner."""
+    keras.utils.set_random_seed(3)
+    kind = getattr(keras.optimizers, name)
+    optimizer = kind(keras.optimizers.Adam(0.01)) if name == "LossScaleOptimizer" else kind(0.01)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="last")])
+    model.compile(optimizer, "mse")
+    if built:
+        optimizer.build(model.trainable_variables)
+    model.save(path)
+    return Learner(path, 0.25)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_model_saved_before_its_first_step_starts_as_one_saved_with_slots(tmp_path, name):
+    """Some optimizers' slots begin at the weights, of which Keras draws others before it loads them."""
+    fresh, whole = (optimized(tmp_path / "m.keras", name, built=built).export_state() for built in (False, True))
+    assert fresh.keys() == whole.keys()
+    for tensor, expected in whole.items():
+        np.testing.assert_array_equal(fresh[tensor], expected, err_msg=tensor)
+    rates = [float(rate) for tensor, rate in fresh.items() if tensor.endswith("learning_rate")]
+    assert rates[-1] == 0.25  # a LossScaleOptimizer has one that nothing uses before it

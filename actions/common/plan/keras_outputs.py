@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from common.errors import ModelError
 from common.plan import compiled
 from common.plan.compiled import Loss, Names
-from common.plan.keras_config import Config, mapping
+from common.plan.keras_config import Config, mapping, parts
 from common.plan.keras_inputs import Shape, ends, fits, layers, shape_of
 from common.plan.keras_names import is_sparse
 
@@ -95,13 +95,13 @@ def described(name: str, loss: Loss | None, config: Config, last: str | None) ->
     dense = last_dense(config, last)
     units = mapping(dense.get("config")).get("units")
     classes = units if isinstance(units, int) and not (loss and loss.any_class) else None
-    shape = None if any(map(miscounts, layers(config))) else label_shape(dense)
+    shape = None if any(map(miscounts, parts(config))) else label_shape(dense)
     return ModelOutput(name, classes, loss.name if loss else None, shape)
 
 
 def miscounts(layer: Config) -> bool:
     """Return whether Keras writes shapes with an axis too many behind a layer: text of one axis, counted by words."""
-    return layer.get("class_name") == "TextVectorization" and layer["config"].get("output_mode") != "int"
+    return layer.get("class_name") == "TextVectorization" and mapping(layer.get("config")).get("output_mode") != "int"
 
 
 def last_dense(config: Config, wanted: str | None) -> Config:
