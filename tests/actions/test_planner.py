@@ -219,3 +219,11 @@ def test_parameters_count_wherever_they_come_from(action, given, put):
     put("data/same.json", json.dumps({"workers": 3, "seed": 8}).encode())
     with pytest.raises(RunError, match=f"^run {run} exists with seed 7, got 8$"):
         action("planner")(asked)
+
+
+@pytest.mark.parametrize("rule", [{}, {"early_stopping": {"patience": 2}}, {"goal": {"loss": 0.1}}, {"max_seconds": 9}])
+def test_a_rule_that_steers_sees_each_average_however_small_the_rounds(action, given, s3, rule):
+    """Small rounds are evaluated every n-th time, which may be never: early_stopping and goal did nothing then."""
+    found = plan(s3, action("planner")({**given, "epochs": 4, "rounds": 8, "validation": 0.2, **rule})["run"])
+    steers = {"early_stopping", "goal"} & rule.keys()
+    assert found["validation"] == {"set": "validation", "examples": 40, "rows": 40, "frequency": 1 if steers else 7}

@@ -102,6 +102,12 @@ REFUSED = [
     ("early_stopping", {"mode": "up"}, "got {'mode': 'up'}, expected mode: auto or min or max"),
     ("early_stopping", {"monitor": "s"}, "got {'monitor': 's'}, expected mode, min or max, as nothing tells it of s"),
     ("goal", {}, "got {}, expected an object of one metric and its value, as {accuracy: 0.98}"),
+    (
+        "goal",
+        {"auc": 0.9},
+        "got {'auc': 0.9}, expected loss, or a metric that is a mean over examples by a name that tells its direction, "
+        "as accuracy",
+    ),
     ("goal", {"accuracy": "high"}, "got {'accuracy': 'high'}, expected a number for the metric"),
     ("max_seconds", 0, "got 0, expected a number above 0"),
 ]

@@ -135,7 +135,9 @@ def validation(full: dict[str, Any], steps: Schedule, held_out: Sequence[HeldOut
     chosen = next((one for one in held_out if one.name == "validation"), held_out[0])
     places = [(number, lane) for number in range(steps.parts) for lane in range(steps.workers)]
     fewest = min(steps.examples(*place) for place in places)
-    return Validation(chosen.name, chosen.examples, *validation_rows(chosen.examples, steps.workers, fewest))
+    rows, frequency = validation_rows(chosen.examples, steps.workers, fewest)
+    steered = full["early_stopping"] or full["goal"]  # by each average, or small rounds would pass unseen
+    return Validation(chosen.name, chosen.examples, rows, 1 if steered else frequency)
 
 
 def fewer_steps(full: dict[str, Any], steps: Schedule, rates: str | None) -> list[str]:

@@ -158,7 +158,10 @@ def goal(value: object) -> dict[str, float]:
         raise ValueError("an object of one metric and its value, as {accuracy: 0.98}")
     ((name, enough),) = value.items()
     found = monitor(name)
-    mode(found)
+    if keras_names.direction(found) is None:
+        raise ValueError(
+            "loss, or a metric that is a mean over examples by a name that tells its direction, as accuracy"
+        )
     return {found: number("a number for the metric", lambda _: True)(enough)}
 
 
