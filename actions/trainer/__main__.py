@@ -24,6 +24,7 @@ EXPECTED = (
     "schedule",
     "model_sha256",
     "learning_rate",
+    "rate",
     "micro",
     "get",
     "shard",
@@ -96,6 +97,8 @@ def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
             learner.project()
         if params["validation"]:
             progress.start_sums = validate(learner, params, SETS)
+        if params["rate"] is not None:
+            learner.set_rate(params["rate"])
         learner.set_seeds(params["schedule"]["seed"], params["round"], params["lane"])
     progress.processors = sorted({*progress.processors, processor.present()})
     return learner, progress

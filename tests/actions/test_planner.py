@@ -25,6 +25,7 @@ def test_the_plan_holds_every_number(action, given, s3):
     assert found["model"] == {
         "sha256": hashlib.sha256(keras_file()).hexdigest(),
         "outputs": [{"name": "", "classes": 5, "loss": "sparse_categorical_crossentropy"}],
+        "rate": None,
     }
     assert found["train"]["x"] == [{"name": "x_train", "shape": [200, 8, 8], "dtype": "|u1"}]
     assert (found["evaluate_on"], found["warnings"]) == ("test", [])

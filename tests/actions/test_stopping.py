@@ -1,15 +1,18 @@
-"""A run that ends before its last round: the same decision whoever drives it, and the average that met the rule."""
+"""What averages' scores decide: the end, the rate, the final model; the same whoever drives the run."""
 
+import hashlib
 import json
 
 import pytest
 
+from common.errors import ParameterError
 from common.plan import plan as plans
 from common.reports import progress
+from common.rounds import ledger, steering, stopping
 from common.storage import keys
 
-from .conftest import arrays, npz
-from .test_reducer import Driver, evaluate, train
+from .conftest import arrays, keras_file, npz
+from .test_reducer import Driver, evaluate, train, validated
 
 pytestmark = pytest.mark.usefixtures("throttle")
 LOSSES = {1: 0.9, 2: 0.5, 3: 0.6, 4: 0.7, 5: 0.125, 6: 0.125, 7: 0.125}  # of the averages of a run of eight rounds
@@ -77,6 +80,79 @@ def test_a_driver_that_takes_over_decides_the_same(begun, tmp_path, turns):
     stop = json.loads(run.objects.read(run.at(keys.STOP)))
     assert (stop["rounds"], stop["final"]) == (rounds, final)
     assert keys.model_key(rounds + 1) not in run.sizes(keys.model_key(rounds + 1))
+
+
+def kept(driver, folder, turns=100, last=0.25):
+    """Drive a run of which the last average scores so; return what was evaluated, and whether it goes on."""
+    seen, items, pending = [], [], True
+    while pending and turns:
+        values, pending = driver.turn(items)
+        turns, items = turns - 1, []
+        for value in values:
+            if value["kind"] == "train":
+                items.append(train(value, folder, loss=LOSSES.get(value["round"])))
+                continue
+            at = value["get"]["state"].split("?")[0].rpartition("/rounds/")[2]
+            seen.append((value["lane"], at))
+            made = {"final_md5": hashlib.md5(at.encode()).hexdigest()}
+            items.append(evaluate(value, at.encode(), validation_sums=validated(value, last), **made))
+    return seen, pending
+
+
+@pytest.mark.parametrize(("last", "final"), [(0.25, 7), (0.125, 8), (0.1, 8)])
+def test_the_best_average_is_the_final_model(begun, tmp_path, last, final):
+    run = begun({"keep_best": True})
+    seen, _ = kept(Driver(run), tmp_path, last=last)
+    models = [f"{number:05d}/model.safetensors" for number in sorted({8, final}, reverse=True)]
+    assert seen == [(lane, model) for model in models for lane in range(2)]
+    assert run.objects.read(run.at(keys.FINAL)) == models[-1].encode()
+    assert (stopping.end(run, plans.read(run)).final, plans.read(run).evaluators) == (final, 2)
+    assert all(piece.attempt == 1 for wave in ledger.first(run, 10) for piece in wave.slices)
+
+
+@pytest.mark.parametrize("turns", range(7, 11))
+def test_a_driver_that_takes_over_keeps_the_same(begun, tmp_path, turns):
+    run = begun({"keep_best": True})
+    first = Driver(run)
+    kept(first, tmp_path, turns)
+    other = Driver(run, "other", first.clock)
+    other.clock.sleep(400)
+    assert kept(other, tmp_path)[1] is False
+    assert run.objects.read(run.at(keys.FINAL)) == b"00007/model.safetensors"
+    said = "keep_best: val_loss of round 6 is 0.125, of round 7 it is 0.25"
+    assert run.find_json(keys.BEST) == {"rounds": 8, "final": 7, "reason": said, "last": {"loss": 0.25}}
+
+
+@pytest.mark.parametrize("turns", [None, *range(2, 8)])
+def test_the_rate_is_lowered_on_plateaus(begun, tmp_path, turns):
+    run = begun({"reduce_on_plateau": {"factor": 0.5, "patience": 1}, "learning_rate": 0.25})
+    driver, rates, items, pending = Driver(run), {}, [], True
+    while pending:
+        if turns is not None and len(rates) == turns:
+            steering._known.clear()
+            driver, items, turns = Driver(run, "other", driver.clock), [], None
+            driver.clock.sleep(400)
+        values, pending = driver.turn(items)
+        rates |= {value["round"]: value["rate"] for value in values if value["kind"] == "train"}
+        items = [trained(value, tmp_path) for value in values]
+    # averages 3, 4, 6 and 7 were no better, and each is known when the round after it ends
+    assert rates == {0: 0.25, 1: 0.25, 2: 0.25, 3: 0.25, 4: 0.125, 5: 0.0625, 6: 0.0625, 7: 0.03125}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"learning_rate": {"class_name": "CosineDecay"}}, "whose learning rate is a CosineDecay"),
+        ({}, "without a learning rate"),
+    ],
+)
+def test_a_rate_that_is_no_number_is_not_lowered(given, action, put, config, expected):
+    adam = {"module": "keras.optimizers", "class_name": "Adam", "config": config}
+    compiled = {"optimizer": adam, "loss": "sparse_categorical_crossentropy"}
+    asked = {**given, "model": put("data/rate.keras", keras_file(compile_config=compiled)), "validation": 0.3}
+    with pytest.raises(ParameterError) as error:
+        action("planner")({**asked, "reduce_on_plateau": {}})
+    assert str(error.value) == f"reduce_on_plateau: got a model {expected}, expected a rate that is one number"
 
 
 def test_an_old_run_is_evaluated_as_it_is(new_run, tmp_path):

@@ -80,7 +80,7 @@ class Lanes:
             "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
             "get": get, "shard": f"{run}/{shard}", "arrays": ["x", "y"],
             "held_arrays": ["x", "y"], "inputs": None, "outputs": None, "next": None, "put": put, "keep_start": False,
-            "validation": None, "weighs_by_accuracy": False,
+            "validation": None, "weighs_by_accuracy": False, "rate": None,
             **changes,
         }  # fmt: skip
 

@@ -4,6 +4,7 @@ import json
 import zipfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from common.errors import ModelError
@@ -71,6 +72,7 @@ def test_what_keras_itself_writes(tmp_path):
         (ModelOutput("", 5, SPARSE, (7,)),),
         accuracy=True,
         means=True,
+        rate=float(np.float32(0.01)),
     )
 
 

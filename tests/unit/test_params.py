@@ -30,6 +30,8 @@ def test_defaults_follow_from_what_is_given():
         "weighting": "examples",
         "evaluate": "rounds",
         "early_stopping": None,
+        "keep_best": None,
+        "reduce_on_plateau": None,
         "goal": None,
         "max_seconds": None,
         "seed": 0,

@@ -11,7 +11,6 @@ from common.rounds.ledger import Slice, Wave
 from common.rounds.stopping import Stop
 
 GB = 1 << 30
-WHOLE = Stop(2, 2, None)
 KILL = "The action did not produce a valid response and exited unexpectedly."
 MEMORY = "The action exhausted its memory and was aborted."
 
@@ -36,12 +35,18 @@ def wave(number, slices, seconds):
 
 
 def test_a_row_a_round():
-    assert report.history(SUMMARIES, {}, WHOLE) == ROWS
+    assert report.history(SUMMARIES, {}) == ROWS
     evaluated = [SUMMARIES[0], [{**one, "start_sums": {"loss": [3.0, 4.0]}} for one in SUMMARIES[1]]]
-    assert [row["val_loss"] for row in report.history(evaluated, {"loss": 0.5}, WHOLE)] == [0.75, 0.5]
-    assert [row["val_loss"] for row in report.history(SUMMARIES, {"loss": 0.5}, WHOLE)] == [None, 0.5]
-    early = report.history(evaluated, {"loss": 0.5}, Stop(2, 1, "goal"))
-    assert [row["val_loss"] for row in early] == [0.75, None]
+    assert [row["val_loss"] for row in report.history(evaluated, {"loss": 0.5})] == [0.75, 0.5]
+    assert [row["val_loss"] for row in report.history(SUMMARIES, {"loss": 0.5})] == [None, 0.5]
+    assert [row["val_loss"] for row in report.history(evaluated, {})] == [0.75, None]
+
+
+def test_the_last_scores_are_the_last_averages():
+    shares = [{"validation_sums": {"loss": [1.0, 4.0]}}, {"validation_sums": {"loss": [2.0, 2.0]}}, {}]
+    assert report.last_scores(shares, Stop(2, 2, None)) == {"loss": 0.5}
+    assert report.last_scores(shares, Stop(2, 1, "goal")) == {}
+    assert report.last_scores(shares, Stop(2, 1, "keep_best", {"loss": 0.75})) == {"loss": 0.75}
 
 
 def test_cost():
@@ -79,7 +84,7 @@ def test_metrics_of_an_evaluation(scores, accuracy):
 
 
 def test_csv_round_trip():
-    rows = list(csv.DictReader(io.StringIO(report.table(report.history(SUMMARIES, {}, WHOLE)))))
+    rows = list(csv.DictReader(io.StringIO(report.table(report.history(SUMMARIES, {})))))
     assert [{name: float(cell) for name, cell in row.items()} for row in rows] == ROWS
 
 
@@ -104,7 +109,7 @@ def test_page_escapes_every_value_and_loads_nothing():
         "run": evil,
         "loss": 0.123456789,
         "accuracy": None,
-        "rounds": report.history(SUMMARIES, {}, WHOLE),
+        "rounds": report.history(SUMMARIES, {}),
         "warnings": [evil],
     }
     cells = Cells()

@@ -11,7 +11,7 @@ from common.plan import keras_names, params
 from common.rounds import stopping
 from common.rounds.stopping import Stop
 
-NONE = {"early_stopping": None, "goal": None, "max_seconds": None}
+NONE = {"early_stopping": None, "goal": None, "max_seconds": None, "keep_best": None}
 
 
 def rule(**said):
@@ -74,6 +74,32 @@ def test_a_run_that_is_old_begins_no_round_more():
     assert stopping.decided(asked, 3, {}, 60.5) == Stop(3, 3, "max_seconds: 60 were over after 3 rounds")
 
 
+def best(**said):
+    return params.read({"keep_best": said or True})["keep_best"]
+
+
+@pytest.mark.parametrize(
+    ("said", "final", "kept"),
+    [({}, 4, 3), ({}, 3, None), ({"monitor": "val_accuracy"}, 4, 1), ({"monitor": "loss", "mode": "max"}, 2, 1)],
+)
+def test_the_best_average_is_kept_of_equals_the_latest(said, final, kept):
+    values = [(0.5, 0.9), (0.25, 0.5), (0.25, 0.75), (0.375, 0.625)]
+    scores = {number: {"loss": loss, "accuracy": part} for number, (loss, part) in enumerate(values, 1)}
+    found = stopping.kept_best(best(**said), scores, final)
+    assert (found and found[0]) == kept
+
+
+def test_a_rule_that_ends_training_keeps_the_best():
+    scores = {number: {"loss": loss} for number, loss in enumerate([0.5, 0.25, 0.75, 1.0], 1)}
+    asked = {**NONE, "early_stopping": rule(patience=2), "keep_best": best()}
+    assert stopping.decided(asked, 5, scores, 0.0) == Stop(
+        5,
+        2,
+        "early_stopping: val_loss was not better than 0.25 in 2 evaluations, the last of round 3; "
+        "keep_best: val_loss of round 1 is 0.25, of round 3 it is 1",
+    )
+
+
 def test_a_metric_that_is_not_there_is_named_with_those_that_are():
     scores = {1: {"loss": 1.0, "accuracy": 0.5}}
     with pytest.raises(RunError) as error:
@@ -101,6 +127,9 @@ REFUSED = [
     ("early_stopping", {"patience": -1}, "got {'patience': -1}, expected patience: 0..100000"),
     ("early_stopping", {"mode": "up"}, "got {'mode': 'up'}, expected mode: auto or min or max"),
     ("early_stopping", {"monitor": "s"}, "got {'monitor': 's'}, expected mode, min or max, as nothing tells it of s"),
+    ("keep_best", 3, "got 3, expected true or an object of monitor, mode"),
+    ("keep_best", {"monitor": "s"}, "got {'monitor': 's'}, expected mode, min or max, as nothing tells it of s"),
+    ("keep_best", {"best": 1}, "got {'best': 1}, expected an object of monitor, mode"),
     ("goal", {}, "got {}, expected an object of one metric and its value, as {accuracy: 0.98}"),
     (
         "goal",
@@ -120,7 +149,9 @@ def test_rules_that_are_refused(name, value, sentence):
     assert str(error.value) == f"{name}: {sentence}"
 
 
-@pytest.mark.parametrize("rule_", [{"early_stopping": {}}, {"goal": {"loss": 0.1}}])
+@pytest.mark.parametrize(
+    "rule_", [{"early_stopping": {}}, {"goal": {"loss": 0.1}}, {"keep_best": True}, {"reduce_on_plateau": {}}]
+)
 def test_a_test_set_never_steers(rule_):
     given = params.read({"dataset": "d", "model": "m", **rule_})
     (name,) = rule_

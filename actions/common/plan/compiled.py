@@ -52,7 +52,8 @@ class Compiled:
     """The loss of each output, None where it has none, in the outputs' order, and what the metrics are.
 
     `accuracy`: some metric is called one. `means`: all are means over examples. `rates`: the schedule of the learning
-    rate, if any. `one_rate`: whether the optimizer has one learning rate, not several by the names of weights.
+    rate, if any; `rate`: that rate, where it is a number. `one_rate`: whether the optimizer has one, not several by the
+    names of weights.
     """
 
     losses: dict[str, Loss | None]
@@ -60,6 +61,7 @@ class Compiled:
     means: bool
     rates: str | None
     one_rate: bool
+    rate: float | None
 
 
 def read(config: Any, names: Names | None) -> Compiled:
@@ -76,7 +78,8 @@ def read(config: Any, names: Names | None) -> Compiled:
     called_so = [name_of(metric) for metric in metrics + weighted]
     means = not weighted and kinds <= set(MEAN_NAMES.values()) and "loss" not in called_so
     accuracy = any(is_accuracy(name) for name in called_so)
-    return Compiled(found, accuracy, means, schedule(held["optimizer"]), has_one_rate(held["optimizer"]))
+    rates, one_rate = learning_rate(held["optimizer"]), has_one_rate(held["optimizer"])
+    return Compiled(found, accuracy, means, schedule(rates), one_rate, number(rates))
 
 
 def losses(held: Any, names: Names | None) -> dict[str, Loss | None]:
@@ -114,13 +117,21 @@ def has_one_rate(optimizer: Any) -> bool:
     return False
 
 
-def schedule(optimizer: Any) -> str | None:
-    """Return the name of an optimizer's learning-rate schedule, None where its rate is a number."""
+def learning_rate(optimizer: Any) -> Any:
+    """Return what an optimizer's configuration says of its learning rate: a number, or a schedule's configuration."""
     settings = mapping(mapping(optimizer).get("config"))
-    if inner := settings.get("inner_optimizer"):  # of a LossScaleOptimizer
-        return schedule(inner)
-    rate = settings.get("learning_rate")
+    inner = settings.get("inner_optimizer")  # of a LossScaleOptimizer
+    return learning_rate(inner) if inner else settings.get("learning_rate")
+
+
+def schedule(rate: Any) -> str | None:
+    """Return the name of a learning-rate schedule, None for a number."""
     return called(rate) if isinstance(rate, dict) else None
+
+
+def number(rate: Any) -> float | None:
+    """Return a learning rate that is a number, None for a schedule."""
+    return float(rate) if isinstance(rate, int | float) and not isinstance(rate, bool) else None
 
 
 def check_names(losses: Config, names: Names | None) -> None:

@@ -25,8 +25,8 @@ BUFFER_BYTES = 1 << 16
 class KerasFile:
     """What a model takes and gives: inputs and outputs, accuracy or not.
 
-    `means` says that all its metrics are means over examples, `rates` the schedule of its learning rate, if any,
-    `one_rate` whether its optimizer has one learning rate.
+    `means` says that all its metrics are means over examples, `rates` the schedule of its learning rate, if any, `rate`
+    that rate where it is a number, `one_rate` whether its optimizer has one.
     """
 
     inputs: tuple[ModelInput, ...]
@@ -35,6 +35,7 @@ class KerasFile:
     means: bool = False
     rates: str | None = None
     one_rate: bool = True
+    rate: float | None = None
 
     @property
     def labelled(self) -> tuple[ModelOutput, ...]:
@@ -107,7 +108,7 @@ def describe(config: Any) -> KerasFile:
     sequential = held["class_name"] == "Sequential"
     found = compiled.read(held.get("compile_config"), None if sequential else names(held))
     ends = (inputs(held), outputs(held, found.losses))
-    return KerasFile(*ends, found.accuracy, found.means, found.rates, found.one_rate)
+    return KerasFile(*ends, found.accuracy, found.means, found.rates, found.one_rate, found.rate)
 
 
 def refuse_stateful(config: Config) -> None:

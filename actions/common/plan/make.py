@@ -50,7 +50,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         train=train,
         held=tuple(held_out),
         weighted=bool(train.weight or full["class_weight"]),
-        model=Model(sha256(model), tuple(Output(one.name, one.classes, one.loss) for one in keras.outputs)),
+        model=Model(sha256(model), tuple(Output(one.name, one.classes, one.loss) for one in keras.outputs), keras.rate),
         **counted,
         held_out=held_out[0].examples,
         shares=evaluation_shares(full["workers"], held_out[0].examples) if keras.means else 1,
@@ -119,6 +119,8 @@ def checked(
     keras = keras.for_labels([one.shape[1:] for one in train.y])
     if full["learning_rate"] is not None and not keras.one_rate:
         raise ParameterError("learning_rate: got a value, expected none, as the model has several optimizers")
+    if full["reduce_on_plateau"] and full["learning_rate"] is None and keras.rate is None:
+        raise ParameterError(f"reduce_on_plateau: got a model {what_rate(keras)}, expected a rate that is one number")
     if full["class_weight"] and len(keras.labelled) > 1:
         raise ParameterError("class_weight: got a value, expected none, as the model has several outputs with labels")
     if full["weighting"] == "accuracy" and not keras.accuracy:
@@ -126,6 +128,13 @@ def checked(
     for pair in (train, *evaluated):
         check_pair(keras, train, pair)
     return keras
+
+
+def what_rate(keras: keras_file.KerasFile) -> str:
+    """Say what a model has for a learning rate that is a number."""
+    if not keras.one_rate:
+        return "of several optimizers"
+    return f"whose learning rate is a {keras.rates}" if keras.rates else "without a learning rate"
 
 
 def validation(full: dict[str, Any], steps: Schedule, held_out: Sequence[HeldOut]) -> Validation | None:
@@ -136,7 +145,7 @@ def validation(full: dict[str, Any], steps: Schedule, held_out: Sequence[HeldOut
     places = [(number, lane) for number in range(steps.parts) for lane in range(steps.workers)]
     fewest = min(steps.examples(*place) for place in places)
     rows, frequency = validation_rows(chosen.examples, steps.workers, fewest)
-    steered = full["early_stopping"] or full["goal"]  # by each average, or small rounds would pass unseen
+    steered = any(full[rule] for rule in params.STEERING)  # by each average, or small rounds would pass unseen
     return Validation(chosen.name, chosen.examples, rows, 1 if steered else frequency)
 
 

@@ -14,9 +14,11 @@ from common.plan.readers import (
     ends,
     goal,
     held_out,
+    keep_best,
     number,
     one_of,
     rate,
+    reduce_on_plateau,
     run_name,
     size,
     text,
@@ -27,6 +29,7 @@ from common.plan.readers import (
 PLENTY = 1 << 40  # examples, where nobody has counted them
 WORKERS = 4  # by default, where there are examples for them
 LANES = 28  # 28 branches and the conductor that joins them stay below OpenWhisk's 30 concurrent activations
+STEERING = ("early_stopping", "goal", "keep_best", "reduce_on_plateau")  # by the averages' evaluations
 MOMENTUM, MOMENTUM_ROUNDS = 0.3, 8  # the default outer momentum, and from how many rounds on: docs/decisions/0007
 
 
@@ -83,6 +86,21 @@ PARAMETERS = (
         early_stopping,
         None,
         "stop where no average is better than the best: {monitor, patience, min_delta, mode}, as Keras does",
+    ),
+    Parameter(
+        "keep_best",
+        "json",
+        keep_best,
+        None,
+        "true: final.keras is the average that did best on the validation set, by its loss or {monitor, mode}",
+    ),
+    Parameter(
+        "reduce_on_plateau",
+        "json",
+        reduce_on_plateau,
+        None,
+        "lower the learning rate where no average is better: {monitor, factor, patience, cooldown, min_delta, min_lr, "
+        "mode}, as Keras does",
     ),
     Parameter("goal", "json", goal, None, "stop where an average is as good as this: {metric: value}"),
     Parameter(
@@ -211,7 +229,7 @@ def check_together(full: dict[str, Any]) -> None:
     if rounds % trained and trained % rounds:
         of = f"epochs ({trained})" if trained == full["epochs"] else f"the passes that parity trains ({trained})"
         raise ParameterError(f"rounds: got {rounds}, expected a multiple or a divisor of {of}")
-    for rule in ("early_stopping", "goal"):
+    for rule in STEERING:
         if full[rule] and full["validation"] is None:
             raise ParameterError(f"validation: got nothing, expected a fraction or a dataset, as {rule} steers by it")
         if full[rule] and full["evaluate"] == "end":

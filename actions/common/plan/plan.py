@@ -16,7 +16,7 @@ from common.storage import keys
 from common.storage.objects import Objects
 from common.storage.run import Folder, Run
 
-VERSION = 9
+VERSION = 10
 SPLIT_VERSION = 1  # of the rules by which examples are dealt out
 SCHEDULE = ("workers", "epochs", "rounds", "batch", "seed", "counts")  # what it follows from
 
@@ -68,10 +68,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Model:
-    """What the file of the user's model told: its digest and outputs."""
+    """What the file of the user's model told: its digest, its outputs, and its learning rate where that is a number."""
 
     sha256: str
     outputs: tuple[Output, ...]
+    rate: float | None = None
 
     @property
     def labelled(self) -> tuple[Output, ...]:
@@ -169,6 +170,13 @@ class Plan:
         """Whether later rounds need what the first one started from, which lane 0 then saves."""
         return self.rounds > 1 and (bool(self.outer_momentum) or self.optimizer_state == "reset")
 
+    @property
+    def begun_rate(self) -> float:
+        """The learning rate of the first round; the planner has seen to it that there is one where it is lowered."""
+        rate = self.model.rate if self.learning_rate is None else self.learning_rate
+        assert rate is not None
+        return rate
+
     def validates(self, number: int) -> bool:
         """Return whether the lanes evaluate what a round starts from: an average."""
         return self.validation is not None and number > 0 and number % self.validation.frequency == 0
@@ -217,7 +225,7 @@ def label(held: dict[str, Any]) -> Label:
 
 def model(held: dict[str, Any]) -> Model:
     """Return what a model told, of a document."""
-    return Model(held["sha256"], tuple(Output(**one) for one in held["outputs"]))
+    return Model(held["sha256"], tuple(Output(**one) for one in held["outputs"]), held["rate"])
 
 
 def held_out(held: list[dict[str, Any]]) -> tuple[HeldOut, ...]:

@@ -13,6 +13,7 @@ from common.storage.run import check_name
 
 PARTS = 1000  # objects of a dataset, each a line of the plan
 COLUMNS, ENDS, NAME, PIXELS = 10_000, 100, 500, 4096
+Fields = dict[str, tuple[Callable[[object], Any], Any]]  # name -> how it is read, and its default
 FLOAT32 = (2.0**-126, 2.0**127 * (2 - 2.0**-23))  # what the trainers' numbers hold in full
 
 
@@ -42,6 +43,9 @@ def number(expected: str, fits: Callable[[float], bool]) -> Callable[[object], f
         return found
 
     return read
+
+
+DELTA = number("a number of 0 or more", lambda x: x >= 0)
 
 
 def rate(value: object) -> float:
@@ -116,12 +120,31 @@ def class_weight(value: object) -> str | dict[str, float]:
 
 def early_stopping(value: object) -> dict[str, Any]:
     """Read when to stop for want of improvement, with the defaults of Keras' EarlyStopping."""
-    read: dict[str, tuple[Callable[[object], Any], Any]] = {
-        "monitor": (monitor, "loss"),
-        "patience": (whole(0, 100_000), 0),
-        "min_delta": (number("a number of 0 or more", lambda x: x >= 0), 0.0),
-        "mode": (one_of("auto", "min", "max"), "auto"),
-    }
+    return rule(value, {"patience": (whole(0, 100_000), 0), "min_delta": (DELTA, 0.0)})
+
+
+def reduce_on_plateau(value: object) -> dict[str, Any]:
+    """Read when to lower the learning rate, with the defaults of Keras' ReduceLROnPlateau."""
+    factor = number("a number between 0 and 1", lambda x: 0 < x < 1)
+    if isinstance(value, dict):
+        value = {"min_lr" if name == "min" else name: one for name, one in value.items()}
+    counts = {"patience": (whole(0, 100_000), 10), "cooldown": (whole(0, 100_000), 0)}
+    return rule(value, {"factor": (factor, 0.1), **counts, "min_delta": (DELTA, 1e-4), "min_lr": (DELTA, 0.0)})
+
+
+def keep_best(value: object) -> dict[str, Any] | None:
+    """Read by which metric the best average is found: true, for the loss, or {monitor, mode}; None for false."""
+    if value is False:
+        return None
+    try:
+        return rule({} if value is True else value, {})
+    except ValueError as error:
+        raise ValueError(f"true or {error}" if not isinstance(value, dict) else str(error)) from None
+
+
+def rule(value: object, own: Fields) -> dict[str, Any]:
+    """Read a rule that looks at a metric: which one, which way it is better, and fields of the rule's own."""
+    read: Fields = {"monitor": (monitor, "loss"), **own, "mode": (one_of("auto", "min", "max"), "auto")}
     if not isinstance(value, dict) or not value.keys() <= read.keys():
         raise ValueError(f"an object of {', '.join(read)}")
     found = {name: read_part(name, of, value[name]) if name in value else usual for name, (of, usual) in read.items()}

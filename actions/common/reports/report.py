@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 from common.plan.plan import Plan
-from common.rounds import ledger, rejection, rounds, stopping, warm_up
+from common.rounds import ledger, rejection, rounds, shares, steering, stopping, warm_up
 from common.rounds.ledger import Slice, Wave
 from common.rounds.stopping import Stop
 from common.storage.run import Run
@@ -42,7 +42,7 @@ def metrics(scores: Mapping[str, Any]) -> dict[str, Any]:
     return {"accuracy": rounds.accuracy(metrics), "loss": scores["loss"], "metrics": metrics}
 
 
-def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def facts(run: Run, plan: Plan, began: float, found: Sequence[shares.Share]) -> dict[str, Any]:
     """Return what the run's documents and evaluated shares say of rounds, time and cost; `began` is the evaluator's."""
     split, stop = run.split(), stopping.end(run, plan)
     summaries = rounds.all_summaries(run, range(stop.rounds))
@@ -54,13 +54,13 @@ def facts(run: Run, plan: Plan, began: float, shares: Sequence[Mapping[str, Any]
     return {
         "epochs": plan.parameters["epochs"],  # asked
         "passes": whole(plan.epochs * stop.rounds / plan.rounds),  # trained: more, where parity was asked too
-        "rounds": history(summaries, after(shares), stop),
-        "stopped": stop.reason and vars(stop),
+        "rounds": with_rates(run, plan, history(summaries, last_scores(found, stop))),
+        "stopped": stop.reason and {"rounds": stop.rounds, "final": stop.final, "reason": stop.reason},
         "validation": plan.validation and vars(plan.validation),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan.created}.items()},
         "activations": activations(waves, split["activations"], plan.workers if warmed else 0),
         "gb_seconds_estimated": gb_seconds(
-            [(one["seconds"], one["memory"]) for one in (*warm, *shares)]
+            [(one["seconds"], one["memory"]) for one in (*warm, *found)]
             + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],
             split["activation_seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
         ),
@@ -77,20 +77,19 @@ def whole(number: float) -> float:
     return int(number) if number == int(number) else round(number, 3)
 
 
-def history(
-    summaries: Sequence[Sequence[dict[str, Any]]], last: Mapping[str, float], stop: Stop
-) -> list[dict[str, Any]]:
+def history(summaries: Sequence[Sequence[dict[str, Any]]], last: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return a row a round: training loss and metrics, those of its average as Keras calls them, examples, seconds.
 
     The lanes of the next round evaluated that average; what the `last` one gave is known from the evaluation, unless
-    an earlier one is the final model.
+    a rule had ended training before it.
     """
-    evaluated = [*(rounds.validation(lanes) for lanes in summaries[1:]), last if stop.final == stop.rounds else {}]
+    names = next((found for lanes in summaries[1:] if (found := rounds.validation(lanes))), last)
+    evaluated = [*(rounds.validation(lanes) for lanes in summaries[1:]), last]
     return [
         {
             "round": number,
             **rounds.metrics(lanes),
-            **{f"val_{name}": found.get(name) for name in last},
+            **{f"val_{name}": found.get(name) for name in names},
             "examples": sum(lane["examples"] for lane in lanes),
             "seconds": round(max(lane["activation_seconds"] for lane in lanes), 3),
         }
@@ -98,9 +97,15 @@ def history(
     ]
 
 
-def after(shares: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return what the last average gave on the sample that those before it were evaluated on."""
-    return rounds.together([share["validation_sums"] for share in shares if share.get("validation_sums")])
+def last_scores(found: Sequence[shares.Share], stop: Stop) -> dict[str, float]:
+    """Return what the last average gave on the sample that those before it were evaluated on, where that is known."""
+    return shares.sampled(found) if stop.final == stop.rounds else stop.last or {}
+
+
+def with_rates(run: Run, plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a history with each round's learning rate, where a rule lowers it."""
+    rates = steering.rates(run, plan, len(rows))
+    return [{**row, "learning_rate": rate} for row, rate in zip(rows, rates, strict=True)] if rates else rows
 
 
 def activations(waves: Sequence[Wave], splitters: int, warmed: int) -> int:

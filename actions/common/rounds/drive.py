@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from common.errors import RunError
 from common.plan.plan import Plan
-from common.rounds import lease, ledger, pace, rejection, rounds, shares, stopping, warm_up
+from common.rounds import lease, ledger, pace, rejection, rounds, shares, steering, stopping, warm_up
 from common.rounds.ledger import Slice, Wave
 from common.rounds.rounds import Refusals, Round
 from common.rounds.throttle import Throttle
@@ -127,7 +127,7 @@ def advance(run: Run, plan: Plan, newest: Wave | None, now: float) -> tuple[Roun
     """
     number, refused = newest.round if newest else 0, Refusals()
     while found := rounds.current(run, plan, number):
-        if not (newest and newest.round >= found.number) and rounds.decide(run, plan, found.number, now):
+        if not (newest and newest.round >= found.number) and steering.decide(run, plan, found.number, now):
             continue  # to the evaluation
         whole, number = not rounds.pending(plan, found), found.number
         odd = rounds.close(run, plan, found) if whole else rounds.doubtful(run, plan, found)
@@ -137,16 +137,24 @@ def advance(run: Run, plan: Plan, newest: Wave | None, now: float) -> tuple[Roun
             left = [keys.state_key(number, *at) for at in found.sizes if at[0] == lane]
             rejection.reject(run, newest, number, lane, reason, left)  # all: a late state is made from earlier ones
         refused |= odd
-    return evaluated(run, plan, newest)
+    return evaluated(run, plan, newest, now)
 
 
-def evaluated(run: Run, plan: Plan, newest: Wave | None) -> tuple[Round | None, Refusals]:
-    """Return the evaluation, and which lanes' shares cannot be believed; None where all can."""
-    odd = shares.refused(run, plan)
+def evaluated(run: Run, plan: Plan, newest: Wave | None, now: float) -> tuple[Round | None, Refusals]:
+    """Return the evaluation, where it is not over, and which lanes' shares cannot be believed; None where all can.
+
+    It is not over where an earlier average turns out to be better than the last one; else that one's file is final.
+    """
+    final, file, odd = stopping.end(run, plan).final, shares.file(run, plan), shares.refused(run, plan)
     for lane, reason in odd.items():
-        left = [keys.scores_key(lane), *([keys.FINAL] if lane == 0 else [])]
+        left = [keys.scores_key(final, lane), *([file] if lane == 0 else [])]
         rejection.reject(run, newest, plan.rounds, lane, reason, left)
-    return (rounds.evaluation(run, plan) if odd else None), odd
+    if odd:
+        return rounds.evaluation(run, plan), odd
+    if plan.parameters["keep_best"] and steering.choose(run, plan, shares.sampled(shares.collect(run, plan))):
+        return advance(run, plan, newest, now)
+    run.move(keys.file_key(final), keys.FINAL)
+    return None, odd
 
 
 def next_slices(run: Run, plan: Plan, found: Round, turn: Turn, refused: Refusals) -> list[Slice]:

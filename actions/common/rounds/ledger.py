@@ -42,10 +42,12 @@ class Slice:
     attempt: int = 1
     micro: int | None = None  # micro-batch size; None: whole batches
     reason: str | None = None  # why the attempt before this one failed
+    evaluates: int | None = None  # which average, where it does not train
 
     def same_work(self, other: "Slice") -> bool:
         """Return whether both are the same steps of the same lane."""
-        return (self.round, self.lane, self.start) == (other.round, other.lane, other.start)
+        mine, others = ((one.round, one.lane, one.start, one.evaluates) for one in (self, other))
+        return mine == others
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ class Round:
     steps: dict[int, int]  # lane -> last saved step, 0 where there is none
     closed: bool
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)  # bytes of each state, by lane and step
+    evaluates: int | None = None  # which average, where this is the evaluation
 
 
 def look(run: Run, plan: Plan, number: int) -> Round:
@@ -44,9 +45,10 @@ def look(run: Run, plan: Plan, number: int) -> Round:
 
 def evaluation(run: Run, plan: Plan) -> Round:
     """Read the evaluation's standing: a lane's only step is to evaluate its share of the held-out set."""
-    held = run.sizes(keys.SCORES)
-    steps = {lane: int(keys.scores_key(lane) in held) for lane in range(plan.evaluators)}
-    return Round(plan.rounds, steps, all(steps.values()))
+    final = stopping.end(run, plan).final
+    held = run.sizes(keys.scores_folder(final))
+    steps = {lane: int(keys.scores_key(final, lane) in held) for lane in range(plan.evaluators)}
+    return Round(plan.rounds, steps, all(steps.values()), evaluates=final)
 
 
 def current(run: Run, plan: Plan, at_least: int) -> Round | None:
@@ -61,7 +63,8 @@ def current(run: Run, plan: Plan, at_least: int) -> Round | None:
 def pending(plan: Plan, found: Round) -> list[Slice]:
     """Return the slices that the round still needs, one a lane at most."""
     total = lengths(plan, found.number)
-    return [Slice(found.number, lane, start) for lane, start in found.steps.items() if start < total(lane)]
+    left = [(lane, start) for lane, start in found.steps.items() if start < total(lane)]
+    return [Slice(found.number, lane, start, evaluates=found.evaluates) for lane, start in left]
 
 
 def lengths(plan: Plan, number: int) -> Callable[[int], int]:
@@ -206,18 +209,6 @@ def summary(lanes: Sequence[Lane], weights: Sequence[float]) -> list[dict[str, A
     kept = ("lane", "step", "examples", *measured)
     rows = [{name: getattr(lane.progress, name) for name in kept} for lane in lanes]
     return [{**row, "weight": weight} for row, weight in zip(rows, weights, strict=True)]
-
-
-def decide(run: Run, plan: Plan, number: int, now: float) -> bool:
-    """Return whether training ends before this round, by its averages so far; who sees it first writes it down."""
-    if not stopping.is_asked(plan.parameters) or not 0 < number < plan.rounds:
-        return False
-    evaluated = [after for after in range(1, number) if plan.validates(after)]
-    scores = dict(zip(evaluated, map(validation, all_summaries(run, evaluated)), strict=True))
-    stop = stopping.decided(plan.parameters, number, scores, now - plan.created)
-    if stop:
-        run.create_json(keys.STOP, asdict(stop))
-    return stop is not None
 
 
 def summaries(run: Run, number: int) -> list[dict[str, Any]]:

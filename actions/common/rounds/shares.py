@@ -4,12 +4,12 @@ Used by the reducer, which has a share evaluated again that cannot, and by the e
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from common.errors import InspectionError, RunError
 from common.plan.plan import Plan
-from common.rounds import inspection, rounds
+from common.rounds import inspection, rounds, stopping
 from common.storage import keys
 from common.storage.run import Run
 
@@ -30,19 +30,25 @@ def collect(run: Run, plan: Plan) -> list[Share]:
     return list(shares.values())
 
 
+def sampled(shares: Iterable[Share]) -> dict[str, float]:
+    """Return what the model gave on the sample that the averages before it were evaluated on; nothing without one."""
+    return rounds.together([share["validation_sums"] for share in shares if share.get("validation_sums")])
+
+
 def refused(run: Run, plan: Plan) -> dict[int, str]:
     """Return why what a lane found, or the model that lane 0 left, cannot be believed, lane by lane."""
     shares, odd = read(run, plan)
-    return odd or differing(plan, shares) or spoiled(run, shares)
+    return odd or differing(plan, shares) or spoiled(run, file(run, plan), shares)
 
 
 def read(run: Run, plan: Plan) -> tuple[dict[int, Share], dict[int, str]]:
     """Return what each lane found, and why it cannot be believed."""
-    sizes = run.sizes(keys.SCORES)
+    final = stopping.end(run, plan).final
+    sizes = run.sizes(keys.scores_folder(final))
     shares: dict[int, Share] = {}
     odd: dict[int, str] = {}
     for lane in range(plan.evaluators):
-        key = keys.scores_key(lane)
+        key = keys.scores_key(final, lane)
         try:
             shares[lane] = inspection.document(run, key, sizes[key])
             inspection.check_share(shares[lane], plan, lane)
@@ -73,13 +79,19 @@ def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     )
 
 
-def spoiled(run: Run, shares: Mapping[int, Share]) -> dict[int, str]:
+def file(run: Run, plan: Plan) -> str:
+    """Return the key of the final model's file: of the average's own, until that is known to be the final model."""
+    own = keys.file_key(stopping.end(run, plan).final)
+    return own if own in run.sizes(own) else keys.FINAL
+
+
+def spoiled(run: Run, key: str, shares: Mapping[int, Share]) -> dict[int, str]:
     """Return whether the model that lane 0 left is another than it, and its witness, made."""
-    if keys.FINAL not in run.sizes(keys.FINAL):
+    if key not in run.sizes(key):
         return {0: "it left no final.keras"}
-    at, expected = run.at(keys.FINAL), shares[0]["final_md5"]
+    at, expected = run.at(key), shares[0]["final_md5"]
     # Most stores give the MD5 of what one request wrote as its etag; where one does not, all is read.
-    if run.objects.head(at)[1] == expected or md5(run, keys.FINAL) == expected:
+    if run.objects.head(at)[1] == expected or md5(run, key) == expected:
         return {}
     return {0: "final.keras is not the file that it made"}
 

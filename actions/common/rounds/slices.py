@@ -5,7 +5,7 @@ from typing import Any
 
 from common.plan.plan import Plan
 from common.plan.schedule import Schedule, share, stops
-from common.rounds import inspection, ledger, stopping
+from common.rounds import inspection, ledger, steering
 from common.rounds.ledger import Slice, Wave
 from common.storage import keys
 from common.storage.run import Folder, Run
@@ -18,7 +18,11 @@ def values(run: Run, plan: Plan, wave: Wave) -> list[dict[str, Any]]:
     if wave.round == plan.rounds:
         return [evaluation(run, plan, wave, piece) for piece in wave.slices]
     allowed = wave.deadline - wave.issued
-    return [value(run, plan, wave, piece, short=allowed <= SHORT_SECONDS and piece.round > 0) for piece in wave.slices]
+    rate = steering.rate(run, plan, wave.round)
+    shorts = [allowed <= SHORT_SECONDS and piece.round > 0 for piece in wave.slices]
+    return [
+        {**value(run, plan, wave, piece, short), "rate": rate} for piece, short in zip(wave.slices, shorts, strict=True)
+    ]
 
 
 def value(run: Run, plan: Plan, wave: Wave, piece: Slice, short: bool) -> dict[str, Any]:
@@ -77,19 +81,21 @@ def state_before(piece: Slice) -> str | None:
 
 def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
     """Return the parameters of a trainer that evaluates a share of the held-out set; lane 0 leaves the model, too."""
-    final = run.objects.presign_put(run.at(keys.FINAL)) if piece.lane == 0 else None
+    final = piece.evaluates
+    assert final is not None
+    file = run.objects.presign_put(run.at(keys.file_key(final))) if piece.lane == 0 else None
     return {
         "kind": "evaluate",
         **place(run, plan, wave, piece),
         "rows": share(plan.held_out, plan.shares, piece.lane),
         "set": f"{plan.split}/{plan.evaluate_on}",
         "get": {
-            **urls(run, {"model": keys.INITIAL, "state": keys.model_key(stopping.end(run, plan).final)}),
+            **urls(run, {"model": keys.INITIAL, "state": keys.model_key(final)}),
             **urls(plan.data(run.objects), {**held_out(plan), **(validation_keys(plan) if plan.validation else {})}),
         },
         "validation": validation(plan, plan.evaluators, piece) if plan.validation else None,
-        "put": run.objects.presign_put(run.at(keys.scores_key(piece.lane))),
-        "final": final,
+        "put": run.objects.presign_put(run.at(keys.scores_key(final, piece.lane))),
+        "final": file,
         "averaged": plan.workers > 1,
         "makes_final": inspection.makes_final(piece.lane),
     }

@@ -1,4 +1,4 @@
-"""When training ends before its last round: the rules that a caller asked for, and what they decided; used by rounds.
+"""When training ends, and which average is the final model: the rules that a caller asked for; used by steering.
 
 The score of an average is known when the round after it is closed, so a rule is met one round late: the final model is
 the average that met it, and the round that was trained beyond it is left out.
@@ -8,6 +8,8 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from common.errors import RunError, shown
 from common.plan.keras_names import direction
@@ -26,11 +28,13 @@ class Stop:
     rounds: int
     final: int
     reason: str | None
+    last: dict[str, float] | None = None  # what the last average scored, where it is not the final model
 
 
 def end(run: Run, plan: Plan) -> Stop:
     """Return how training ends, as far as is known."""
-    held = run.find_json(keys.STOP) if is_asked(plan.parameters) else None
+    asked = [(plan.parameters["keep_best"], keys.BEST), (is_asked(plan.parameters), keys.STOP)]
+    held = next((found for wanted, key in asked if wanted and (found := run.find_json(key))), None)
     return Stop(**held) if held else Stop(plan.rounds, plan.rounds, None)
 
 
@@ -41,10 +45,12 @@ def is_asked(parameters: Mapping[str, Any]) -> bool:
 
 def decided(parameters: Mapping[str, Any], trained: int, scores: Scores, seconds: float) -> Stop | None:
     """Return how training ends after so many rounds and seconds of the run; None where it goes on."""
-    if (goal := parameters["goal"]) and (met := reached(goal, scores)):
-        return Stop(trained, *met)
-    if (rule := parameters["early_stopping"]) and (met := stagnated(rule, scores)):
-        return Stop(trained, *met)
+    goal, patience, best = (parameters[name] for name in ("goal", "early_stopping", "keep_best"))
+    met = (reached(goal, scores) if goal else None) or (stagnated(patience, scores) if patience else None)
+    if met:
+        final, reason = met
+        kept = kept_best(best, scores, final) if best else None
+        return Stop(trained, kept[0], f"{reason}; {kept[1]}") if kept else Stop(trained, final, reason)
     if (most := parameters["max_seconds"]) and seconds > most:
         return Stop(trained, trained, f"max_seconds: {most:g} were over after {trained} rounds")
     return None
@@ -66,7 +72,7 @@ def stagnated(rule: Mapping[str, Any], scores: Scores) -> tuple[int, str] | None
     best, waited = None, 0
     for number, found in sorted(scores.items()):
         now = sign * value(found, metric, "early_stopping")
-        if best is None or now - rule["min_delta"] > best:
+        if best is None or better(now, best, rule["min_delta"]):
             best, waited = now, 0
             continue
         waited += 1
@@ -74,6 +80,21 @@ def stagnated(rule: Mapping[str, Any], scores: Scores) -> tuple[int, str] | None
             said = f"val_{metric} was not better than {sign * best:.6g} in {waited} evaluations"
             return number, f"early_stopping: {said}, the last of round {number - 1}"
     return None
+
+
+def better(value: float, best: float, by: float) -> bool:
+    """Return whether a value is above the best by more than that. Origin: Keras compares them as float32."""
+    return bool(np.float32(value - by) > np.float32(best))
+
+
+def kept_best(rule: Mapping[str, Any], scores: Scores, final: int) -> tuple[int, str] | None:
+    """Return the best average, of equals the latest, and a sentence; None where it is the final one."""
+    metric, sign = rule["monitor"], 1 if rule["mode"] == "max" else -1
+    best = max(scores, key=lambda number: (sign * value(scores[number], metric, "keep_best"), number))
+    if best == final:
+        return None
+    found = [f"{scores[number][metric]:.6g}" for number in (best, final)]
+    return best, f"keep_best: val_{metric} of round {best - 1} is {found[0]}, of round {final - 1} it is {found[1]}"
 
 
 def value(found: Mapping[str, float], metric: str, rule: str) -> float:

@@ -7,6 +7,7 @@ INITIAL = "initial.keras"
 SPLIT = "split.json"
 CANCEL = "cancel.json"
 STOP = "stop.json"
+BEST = "best.json"
 LEASE = "lease.json"
 WARM_UP = "warm-up.json"
 WARM = "warm-up/"
@@ -59,9 +60,14 @@ def warm_key(lane: int) -> str:
     return f"{WARM}lane-{lane:02d}.json"
 
 
-def scores_key(lane: int) -> str:
-    """Return the key of what a lane found on its share of the held-out set."""
-    return f"{SCORES}lane-{lane:02d}.json"
+def scores_folder(round_: int) -> str:
+    """Return the folder of what lanes found of the average that a round >= 1 starts from."""
+    return f"{SCORES}{round_:05d}/"
+
+
+def scores_key(round_: int, lane: int) -> str:
+    """Return the key of what a lane found of that average on its share of the held-out set."""
+    return f"{scores_folder(round_)}lane-{lane:02d}.json"
 
 
 def numbered_key(folder: str, number: int) -> str:
@@ -87,6 +93,11 @@ def round_folder(round_: int) -> str:
 def model_key(round_: int) -> str:
     """Return the key of the model state that a round >= 1 starts from."""
     return round_folder(round_) + "model.safetensors"
+
+
+def file_key(round_: int) -> str:
+    """Return the key of the `.keras` file of the average that a round >= 1 starts from."""
+    return round_folder(round_) + "model.keras"
 
 
 def state_key(round_: int, lane: int, step: int) -> str:

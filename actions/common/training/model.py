@@ -83,6 +83,10 @@ class Learner:
         """Make weights that were averaged keep what their layers promise: constraints, above all."""
         variables.project(self.model)
 
+    def set_rate(self, rate: float) -> None:
+        """Go on at another learning rate."""
+        self.model.optimizer.learning_rate = rate
+
     def set_seeds(self, seed: int, round_: int, lane: int) -> None:
         """Restart every seed generator (dropout, augmentation) as a function of the lane's place alone."""
         for index, variable in enumerate(self._seeds()):

@@ -1,0 +1,72 @@
+"""A run that real averages steer: rates and final model beside the same rules in plain Python on history.csv."""
+
+import csv
+import io
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from common.storage import keys
+
+from .test_evaluator import Job, monkeypatch_module  # noqa: F401 -- a fixture
+
+RULE = {"factor": 0.5, "patience": 1, "min_delta": 0.02}
+
+
+@pytest.fixture(scope="module")
+def job(s3, action, tmp_path_factory, monkeypatch_module):  # noqa: F811
+    monkeypatch_module.setenv("__OW_API_HOST", "http://127.0.0.1:9")  # does not answer: stock limits
+    numbers = {"workers": 2, "epochs": 5, "rounds": 10, "batch_size": 16, "learning_rate": 0.2, "validation": 0.2}
+    # the other way round, so that the best average surely is none of the last ones
+    rules = {"keep_best": {"monitor": "loss", "mode": "max"}, "reduce_on_plateau": RULE}
+    return Job(s3, action, tmp_path_factory.mktemp("steering"), "steering", **numbers, **rules)
+
+
+@pytest.fixture(scope="module")
+def result(job):
+    return job.action("evaluator")(job.args)
+
+
+@pytest.fixture(scope="module")
+def history(job, result):
+    rows = csv.DictReader(io.StringIO(job.read(keys.HISTORY).decode()))
+    return [{name: float(cell) for name, cell in row.items()} for row in rows]
+
+
+def test_rates_follow_from_the_history(history):
+    rate, best, waited, expected = np.float32(0.2), np.inf, 0, [np.float32(0.2)] * 2
+    for row in history[:-2]:
+        waited = 0 if (better := row["val_loss"] + RULE["min_delta"] < best) else waited + 1
+        best = row["val_loss"] if better else best
+        if waited >= RULE["patience"]:
+            rate, waited = np.float32(rate * RULE["factor"]), 0
+        expected.append(rate)
+    assert [row["learning_rate"] for row in history] == [float(rate) for rate in expected]
+    assert expected[-1] < expected[0]
+
+
+def test_the_final_model_is_the_best_of_the_history(job, result, history):
+    found = [row["val_loss"] for row in history]
+    best = max(number for number, value in enumerate(found, 1) if value == max(found))
+    assert (result["stopped"]["rounds"], result["stopped"]["final"]) == (10, best)
+    weights = {name: tensor for name, tensor in load(job.read(keys.model_key(best))).items() if "kernel" in name}
+    final = job.load("final.keras")
+    kernels = [weight.numpy() for weight in final.trainable_weights if "kernel" in weight.path]
+    trained = [tensor for name, tensor in weights.items() if name.startswith("trainable.")]
+    assert [kernel.tolist() for kernel in kernels] == [tensor.tolist() for tensor in trained]
+
+
+def test_the_rate_of_a_round_is_in_its_state_and_in_the_final_model(job, result, history):
+    for number in range(1, 11):
+        state = load(job.read(keys.model_key(number)))
+        (rate,) = [tensor for name, tensor in state.items() if name.endswith("learning_rate")]
+        assert float(rate) == history[number - 1]["learning_rate"]
+    final = job.load("final.keras")
+    assert float(final.optimizer.learning_rate) == history[result["stopped"]["final"] - 1]["learning_rate"]
+
+
+def test_plain_keras_finds_the_same_numbers(job, result):
+    expected = keras.models.load_model(job.file("final.keras")).evaluate(*job.test, verbose=0, return_dict=True)
+    assert {"loss": result["loss"], **result["metrics"]} == pytest.approx(expected, abs=1e-6)
