@@ -1,6 +1,7 @@
 """Reducer: averages a whole round and writes the next wave; called before each wave, and once more to see the end.
 
-While a wave lasts, its join asks now and then what the store says of it (`look`).
+While a wave lasts, its join asks now and then what the store says of it (`look`). First step of the sequence `model`,
+it gives the slice that saves a `round`.
 """
 
 import os
@@ -23,6 +24,8 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
         plan, wave = plans.read(run), args.get("wave")
         whole = split_wave.look(run, plan, wave) if isinstance(wave, str) else drive.look(run, plan, wave, time.time())
         return {"whole": whole}
+    if "round" in args:
+        return slices.saved(run, plans.read(run), args["round"])
     until = float(os.environ.get("__OW_DEADLINE", (time.time() + 300) * 1000)) / 1000
     turn, plan = drive.Turn.of(args, until, pace.read_limits(os.environ["__OW_API_HOST"])), plans.read(run)
     with turn.working(run):

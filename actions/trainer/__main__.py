@@ -1,4 +1,4 @@
-"""Trains one slice of one lane's round, warms up for it or evaluates; holds presigned URLs, and no key of the store."""
+"""Trains one slice of one lane's round, warms up for it, evaluates or saves; holds presigned URLs, and no key."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from common.plan.schedule import Schedule
 from common.storage import transfer
 from common.storage.state import Progress
 from common.training import processor
-from common.training.evaluate import evaluate, validate, validation_set
+from common.training.evaluate import evaluate, save, validate, validation_set
 from common.training.lane import MARGIN_SECONDS, Lane, check_weights
 from common.training.memory import PeakMemory
 from common.training.model import Data, Learner
@@ -52,6 +52,8 @@ def main(params: dict[str, Any]) -> dict[str, Any]:
             return train(params)
         case "evaluate":
             return evaluate(params, LEARNERS, SETS)
+        case "save":
+            return save(params, LEARNERS)
         case "warm-up":
             return LEARNERS.warm_up(params)
     raise ParameterError(f"kind: got {shown(params.get('kind'))}, expected a slice as planner and reducer make it")

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 
 import keras
 import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from common.errors import ParameterError
 from common.storage import keys
 
 from .test_evaluator import Job, monkeypatch_module  # noqa: F401 -- a fixture
@@ -51,11 +53,16 @@ def test_the_final_model_is_the_best_of_the_history(job, result, history):
     found = [row["val_loss"] for row in history]
     best = max(number for number, value in enumerate(found, 1) if value == max(found))
     assert (result["stopped"]["rounds"], result["stopped"]["final"]) == (10, best)
-    weights = {name: tensor for name, tensor in load(job.read(keys.model_key(best))).items() if "kernel" in name}
-    final = job.load("final.keras")
-    kernels = [weight.numpy() for weight in final.trainable_weights if "kernel" in weight.path]
-    trained = [tensor for name, tensor in weights.items() if name.startswith("trainable.")]
-    assert [kernel.tolist() for kernel in kernels] == [tensor.tolist() for tensor in trained]
+    check_same(job.load("final.keras"), load(job.read(keys.model_key(best))))
+
+
+def check_same(model, state):
+    """Hold a plain Keras model to a state: weights, averages of layers, the optimizer."""
+    groups = {"trainable.": model.trainable_variables, "weight.": model.non_trainable_weights}
+    groups["optimizer."] = model.optimizer.variables
+    for group, variables in groups.items():
+        expected = [tensor for name, tensor in sorted(state.items()) if name.startswith(group)]
+        assert [variable.numpy().tolist() for variable in variables] == [tensor.tolist() for tensor in expected]
 
 
 def test_the_rate_of_a_round_is_in_its_state_and_in_the_final_model(job, result, history):
@@ -65,6 +72,22 @@ def test_the_rate_of_a_round_is_in_its_state_and_in_the_final_model(job, result,
         assert float(rate) == history[number - 1]["learning_rate"]
     final = job.load("final.keras")
     assert float(final.optimizer.learning_rate) == history[result["stopped"]["final"] - 1]["learning_rate"]
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_any_rounds_average_is_saved_as_a_file(job, result, number):
+    value = job.action("reducer")({**job.args, "round": number})
+    said = job.action("trainer")(json.loads(json.dumps(value)))
+    key = keys.file_key(number + 1)
+    assert said == {"run": "steering", "round": number, "file": str(job.run.at(key))}
+    check_same(job.load(key), load(job.read(keys.model_key(number + 1))))
+
+
+@pytest.mark.parametrize("number", [10, -1, "1", 1.0, True])
+def test_a_round_that_has_no_average_is_refused(job, number):
+    with pytest.raises(ParameterError) as error:
+        job.action("reducer")({**job.args, "round": number})
+    assert str(error.value) == f"round: got {number!r}, expected 0..9, which are averaged"
 
 
 def test_plain_keras_finds_the_same_numbers(job, result):

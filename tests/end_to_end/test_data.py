@@ -131,13 +131,19 @@ def test_several_outputs(deployed, tmp_path):
     deployed.put("data/outputs.csv", frame[:450].to_csv(index=False).encode())
     deployed.put("data/held.csv", frame[450:].to_csv(index=False).encode())
     given = {"dataset": "data/outputs.csv", "test": "data/held.csv", "model": "data/outputs.keras", **SMALL}
-    found = deployed.train("outputs", **given)
+    rules = {"validation": 0.2, "keep_best": {"monitor": "loss", "mode": "max"}, "reduce_on_plateau": {"patience": 0}}
+    found = deployed.train("outputs", **given, **rules)
     assert "error" not in found, found
     deployed.objects.download(deployed.run("outputs").at(keys.FINAL), tmp_path / "final.keras")
     labels = {"price": price[450:], "kind": np.searchsorted(KINDS, kind[450:])}
     expected = keras.models.load_model(tmp_path / "final.keras").evaluate(x[450:], labels, verbose=0, return_dict=True)
     assert {"loss": found["loss"], **found["metrics"]} == pytest.approx(expected, rel=1e-5)
     assert found["accuracy"] == found["metrics"]["kind_accuracy"] > 0.7
+    assert found["stopped"]["final"] == 1  # the worse average, as asked: an earlier one than the last is final
+    said = deployed.wsk("action", "invoke", "dl/model", "-r", "-p", "run", "outputs", "-p", "round", "0")
+    assert json.loads(said.stdout)["file"].endswith("runs/outputs/rounds/00001/model.keras"), said
+    file = deployed.objects.read(deployed.run("outputs").at(keys.file_key(1)))
+    assert file == (tmp_path / "final.keras").read_bytes()
 
 
 def test_a_column_of_text_among_the_inputs_is_one_sentence(deployed, table):

@@ -153,7 +153,7 @@ def evaluated(run: Run, plan: Plan, newest: Wave | None, now: float) -> tuple[Ro
         return rounds.evaluation(run, plan), odd
     if plan.parameters["keep_best"] and steering.choose(run, plan, shares.sampled(shares.collect(run, plan))):
         return advance(run, plan, newest, now)
-    run.move(keys.file_key(final), keys.FINAL)
+    run.move(keys.final_key(final), keys.FINAL)
     return None, odd
 
 

@@ -81,7 +81,7 @@ def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def file(run: Run, plan: Plan) -> str:
     """Return the key of the final model's file: of the average's own, until that is known to be the final model."""
-    own = keys.file_key(stopping.end(run, plan).final)
+    own = keys.final_key(stopping.end(run, plan).final)
     return own if own in run.sizes(own) else keys.FINAL
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from common.errors import ParameterError, shown
 from common.plan.plan import Plan
 from common.plan.schedule import Schedule, share, stops
 from common.rounds import inspection, ledger, steering
@@ -83,7 +84,7 @@ def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]
     """Return the parameters of a trainer that evaluates a share of the held-out set; lane 0 leaves the model, too."""
     final = piece.evaluates
     assert final is not None
-    file = run.objects.presign_put(run.at(keys.file_key(final))) if piece.lane == 0 else None
+    file = run.objects.presign_put(run.at(keys.final_key(final))) if piece.lane == 0 else None
     return {
         "kind": "evaluate",
         **place(run, plan, wave, piece),
@@ -98,6 +99,29 @@ def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]
         "final": file,
         "averaged": plan.workers > 1,
         "makes_final": inspection.makes_final(piece.lane),
+    }
+
+
+def saved(run: Run, plan: Plan, round_: object) -> dict[str, Any]:
+    """Return the parameters of a trainer that saves the average of a round as a `.keras` file.
+
+    ParameterError for a round that has none.
+    """
+    held = run.sizes(keys.ROUNDS)
+    closed = [number for number in range(plan.rounds) if keys.model_key(number + 1) in held]
+    if not isinstance(round_, int) or isinstance(round_, bool) or round_ not in closed:
+        known = f"{closed[0]}..{closed[-1]}, which are averaged" if closed else "one that is averaged: none is yet"
+        raise ParameterError(f"round: got {shown(round_)}, expected {known}")
+    file = keys.file_key(round_ + 1)
+    return {
+        "kind": "save",
+        **model(plan),
+        "run": run.name,
+        "round": round_,
+        "get": urls(run, {"model": keys.INITIAL, "state": keys.model_key(round_ + 1)}),
+        "averaged": plan.workers > 1,
+        "put": run.objects.presign_put(run.at(file)),
+        "file": str(run.at(file)),
     }
 
 
@@ -124,15 +148,18 @@ def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
         "lane": piece.lane,
         "start": piece.start,
         "attempt": piece.attempt,
-        "example": plan.example,
+        **model(plan),
         "inputs": plan.inputs,
         "outputs": plan.outputs,
         "held_arrays": plan.held_arrays,
         "fresh": ledger.lacks_memory(piece.reason),
         "deadline": wave.deadline,
-        "learning_rate": plan.learning_rate,
-        "model_sha256": plan.model.sha256,
     }
+
+
+def model(plan: Plan) -> dict[str, Any]:
+    """Return which model a trainer loads, at which rate and for which examples."""
+    return {"example": plan.example, "learning_rate": plan.learning_rate, "model_sha256": plan.model.sha256}
 
 
 def held_out(plan: Plan) -> dict[str, str]:

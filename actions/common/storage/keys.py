@@ -14,6 +14,7 @@ WARM = "warm-up/"
 COLD = WARM + "cold.json"
 SPLITS = "splits/"  # of the deployment: a folder for each way to split a dataset
 USERS = "users/"
+ROUNDS = "rounds/"
 SHARDS = "shards/"
 PIECES = "pieces/"
 SPLIT_WAVES = "split-waves/"
@@ -87,12 +88,17 @@ def rejection_key(wave: int, round_: int, lane: int) -> str:
 
 def round_folder(round_: int) -> str:
     """Return the folder of a round."""
-    return f"rounds/{round_:05d}/"
+    return f"{ROUNDS}{round_:05d}/"
 
 
 def model_key(round_: int) -> str:
     """Return the key of the model state that a round >= 1 starts from."""
     return round_folder(round_) + "model.safetensors"
+
+
+def final_key(round_: int) -> str:
+    """Return the key of that average's `.keras` file until it is known to be the final model."""
+    return scores_folder(round_) + "model.keras"
 
 
 def file_key(round_: int) -> str:

@@ -1,4 +1,4 @@
-"""The evaluation's slice: evaluates the trained model on a share of the held-out set; used by the trainer."""
+"""The slices that need an average: one evaluates a share of the held-out set, one saves a file; used by the trainer."""
 
 import tempfile
 import time
@@ -34,8 +34,14 @@ def evaluate(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[s
     return {**place, "step": 1, **spent}
 
 
+def save(params: dict[str, Any], learners: Learners) -> dict[str, Any]:
+    """Leave the average of a round as a `.keras` file; return where."""
+    leave(trained(params, learners), params["put"])
+    return {name: params[name] for name in ("run", "round", "file")}
+
+
 def trained(params: dict[str, Any], learners: Learners) -> Learner:
-    """Return the learner with the last average as its weights, finished as Model.fit does it, its promises kept."""
+    """Return the learner with an average as its weights, finished as Model.fit does it, its promises kept."""
     get = params["get"]
     which = (get["model"], params["model_sha256"], params["learning_rate"])
     learner = learners.take(*which, initial=False, example=params.get("example"))
