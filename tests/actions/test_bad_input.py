@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from common.errors import AccessError, DlError, ParameterError
+from common.plan import plan as plans
 
 from .conftest import arrays, keras_file, npz
 
@@ -60,6 +61,8 @@ PARAMETERS = [
         "s3://openwhisk-dl/data/none.keras",
         "model: s3://openwhisk-dl/data/none.keras: got no such object, expected an existing one",
     ),
+    ("model", "run://none", "model: got run none, which has no final model, expected one that is done"),
+    ("model", "run://../x", "model: run: got '../x', expected 1..64 of a-z, 0-9 and -"),
     (
         "config",
         "s3://openwhisk-dl/none.json",
@@ -206,7 +209,7 @@ def test_a_run_of_another_releases_plan(action, given, s3):
     held = json.loads(s3.client.get_object(**at)["Body"].read())
     s3.client.put_object(**at, Body=json.dumps({**held, "version": 1}).encode())
     for again in (given, {"s3": given["s3"], "run": given["run"]}):
-        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected 9: take a new name"
+        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected {plans.VERSION}: take a new name"
 
 
 def test_wrong_keys_are_refused_without_a_word_of_them(action, given, s3):

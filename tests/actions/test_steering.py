@@ -11,6 +11,8 @@ from safetensors.numpy import load
 
 from common.errors import ParameterError
 from common.storage import keys
+from common.storage.run import Run
+from common.training.model import Learner
 
 from .test_evaluator import Job, monkeypatch_module  # noqa: F401 -- a fixture
 
@@ -88,6 +90,19 @@ def test_a_round_that_has_no_average_is_refused(job, number):
     with pytest.raises(ParameterError) as error:
         job.action("reducer")({**job.args, "round": number})
     assert str(error.value) == f"round: got {number!r}, expected 0..9, which are averaged"
+
+
+def test_a_run_goes_on_from_what_another_came_to(job, result):
+    args = {"s3": job.args["s3"], "run": "on-from-steering", "dataset": "evaluator/d.npz", "model": "run://steering"}
+    job.action("planner")(args)
+    run = Run(job.run.objects, "on-from-steering")
+    (job.folder / "on.keras").write_bytes(run.objects.read(run.at(keys.INITIAL)))
+    begun = Learner(job.folder / "on.keras").export_state()
+    ended = load(job.read(keys.model_key(result["stopped"]["final"])))
+    assert {name: tensor.tolist() for name, tensor in begun.items() if not name.startswith("seed.")} == {
+        name: tensor.tolist() for name, tensor in ended.items() if not name.startswith("seed.")
+    }
+    assert max(int(tensor) for name, tensor in begun.items() if name.endswith("iteration")) > 0
 
 
 def test_plain_keras_finds_the_same_numbers(job, result):

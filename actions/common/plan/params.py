@@ -46,7 +46,13 @@ class Parameter:
 
 PARAMETERS = (
     Parameter("dataset", "string", addresses, None, "what to train on: s3://bucket/key, a folder, or a list; required"),
-    Parameter("model", "string", text, None, "the compiled .keras model to start from, s3://bucket/key; required"),
+    Parameter(
+        "model",
+        "string",
+        text,
+        None,
+        "the compiled .keras model to start from, s3://bucket/key, or run://name: what that run came to; required",
+    ),
     Parameter("config", "string", text, None, "a JSON object in the store that holds any of these parameters"),
     Parameter("run", "string", run_name, None, "the run's name, 1..64 of a-z, 0-9 and -; default: dataset and time"),
     Parameter("workers", "integer", whole(1, LANES), None, "lanes that train side by side, 1..28; default 4"),

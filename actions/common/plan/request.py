@@ -9,8 +9,11 @@ from common.data.archive import cause
 from common.data.dataset import Part, part_of
 from common.errors import AbsentError, DlError, ParameterError, StoreError, placed
 from common.plan import params, readers
+from common.storage import keys
 from common.storage.objects import Location, Objects
+from common.storage.run import check_name
 
+RUN = "run://"  # how the name of a run begins where it stands for the run's final model
 CONFIG_BYTES = 1 << 20  # of parameters: what an action takes at most
 
 
@@ -93,9 +96,22 @@ def asked(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def fetch_model(objects: Objects, text: str, path: Path) -> None:
-    """Copy the user's model to a file."""
-    at = address(objects, "model", text)
+    """Copy the user's model to a file: the object of this address, or the final model of the run it goes on from."""
+    name = text.removeprefix(RUN) if text.startswith(RUN) else None
+    at = address(objects, "model", text if name is None else final_model(name))
     try:
         objects.download(at, path)
     except StoreError as error:
+        if name is not None and isinstance(error, AbsentError):
+            raise ParameterError(
+                f"model: got run {name}, which has no final model, expected one that is done"
+            ) from None
         raise lacking(objects, "model", at, error) from None
+
+
+def final_model(name: str) -> str:
+    """Return the key of a run's final model; ParameterError where no run may be called so."""
+    try:
+        return f"{keys.RUNS}{check_name(name)}/{keys.FINAL}"
+    except ParameterError as error:
+        raise ParameterError(f"model: {error}") from None

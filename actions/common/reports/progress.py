@@ -21,7 +21,7 @@ SILENCE_SECONDS = 60.0  # without a lease and a beat, until a run is called aban
 
 def runs(objects: Objects) -> list[dict[str, Any]]:
     """Return the newest runs: name, when it was planned, phase."""
-    names = [folder.removeprefix("runs/").rstrip("/") for folder in objects.folders("runs/")]
+    names = [folder.removeprefix(keys.RUNS).rstrip("/") for folder in objects.folders(keys.RUNS)]
     plans = [(run, plan) for run in (Run(objects, name) for name in names) if (plan := planned(run))]
     plans.sort(key=lambda pair: -pair[1].created)
     return [

@@ -2,6 +2,7 @@
 
 import re
 
+RUNS = "runs/"  # of the deployment: a folder for each run
 PLAN = "plan.json"
 INITIAL = "initial.keras"
 SPLIT = "split.json"

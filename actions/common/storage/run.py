@@ -74,7 +74,7 @@ class Run(Folder):
 
     def __init__(self, objects: Objects, name: str) -> None:
         self.name = check_name(name)
-        super().__init__(objects, f"runs/{name}/", f"run {name}")
+        super().__init__(objects, f"{keys.RUNS}{name}/", f"run {name}")
 
     def move(self, key: str, other: str) -> None:
         """Give an object another name; one that is gone was moved by a twin."""
