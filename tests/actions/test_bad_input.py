@@ -208,8 +208,9 @@ def test_a_run_of_another_releases_plan(action, given, s3):
     at = {"Bucket": s3.bucket, "Key": f"runs/{given['run']}/plan.json"}
     held = json.loads(s3.client.get_object(**at)["Body"].read())
     s3.client.put_object(**at, Body=json.dumps({**held, "version": 1}).encode())
+    expected = f"run {given['run']} exists with plan version 1, expected {plans.VERSION}: take a new name"
     for again in (given, {"s3": given["s3"], "run": given["run"]}):
-        assert refusal(action, again) == f"run {given['run']} exists with plan version 1, expected {plans.VERSION}: take a new name"
+        assert refusal(action, again) == expected
 
 
 def test_wrong_keys_are_refused_without_a_word_of_them(action, given, s3):
