@@ -129,7 +129,7 @@ def test_plain_keras_finds_the_same_numbers_on_the_whole_test_set(job, result):
 
 
 def test_two_of_three_lanes_have_evaluated_a_half_each(job, result):
-    shares = [json.loads(job.read(keys.scores_key(8, lane))) for lane in range(2)]
+    shares = [json.loads(job.read(keys.scores_key(keys.model_key(8), lane))) for lane in range(2)]
     assert [share["sums"]["accuracy"][1] for share in shares] == [1056, 1044]
     assert shares[0]["sums"] != shares[1]["sums"]
     assert [share["weights_sha256"] for share in shares] == [result["weights_sha256"]] * 2

@@ -255,7 +255,7 @@ def unevaluated(trained_run):
         (1, {"final_md5": 5}, [1], r"^final_md5: got 5, expected a digest$"),
         (0, {"seconds": -1.0}, [0], r"^seconds: got -1.0, expected 0\.\.350$"),
         (0, {"memory": float("inf")}, [0], r"^memory: got inf"),
-        (0, {"x": "x" * (1 << 20)}, [0], r"^scores/00001/lane-00.json: got \d+ bytes, expected at most 1048576$"),
+        (0, {"x": "x" * (1 << 20)}, [0], r"^scores/00001/model/lane-00.json: got \d+ bytes, expected at most 1048576$"),
     ],
 )  # fmt: skip
 def test_scores_that_cannot_be_are_put_aside_and_made_again(unevaluated, lane, said, lanes, reason):

@@ -3,12 +3,13 @@
 import hashlib
 import json
 
+import numpy as np
 import pytest
 
 from common.errors import ParameterError
 from common.plan import plan as plans
 from common.reports import progress
-from common.rounds import ledger, steering, stopping
+from common.rounds import ledger, rounds, steering, stopping
 from common.storage import keys
 
 from .conftest import arrays, keras_file, npz
@@ -47,7 +48,7 @@ def begun(new_run, put):
     """Give a function that plans a run of eight rounds, each average of which is evaluated, with a rule."""
     dataset = put("data/stopping.npz", npz(**arrays(train=2000)))
     job = {"dataset": dataset, "epochs": 4, "rounds": 8, "validation": 0.3, "outer_momentum": 0}
-    return lambda rule: new_run(**job, **rule)
+    return lambda rule: new_run(**{name: value for name, value in {**job, **rule}.items() if value is not None})
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -82,8 +83,11 @@ def test_a_driver_that_takes_over_decides_the_same(begun, tmp_path, turns):
     assert keys.model_key(rounds + 1) not in run.sizes(keys.model_key(rounds + 1))
 
 
-def kept(driver, folder, turns=100, last=0.25):
-    """Drive a run of which the last average scores so; return what was evaluated, and whether it goes on."""
+def kept(driver, folder, turns=100, last=0.25, other=None):
+    """Drive a run whose last average, or the mean of the last, scores so; return what was evaluated, and if it goes on.
+
+    `other`: what the last average scores beside that mean.
+    """
     seen, items, pending = [], [], True
     while pending and turns:
         values, pending = driver.turn(items)
@@ -95,6 +99,7 @@ def kept(driver, folder, turns=100, last=0.25):
             at = value["get"]["state"].split("?")[0].rpartition("/rounds/")[2]
             seen.append((value["lane"], at))
             made = {"final_md5": hashlib.md5(at.encode()).hexdigest()}
+            made |= {"other_sums": validated(value, other)} if value["get"]["other"] else {}
             items.append(evaluate(value, at.encode(), validation_sums=validated(value, last), **made))
     return seen, pending
 
@@ -120,7 +125,54 @@ def test_a_driver_that_takes_over_keeps_the_same(begun, tmp_path, turns):
     assert kept(other, tmp_path)[1] is False
     assert run.objects.read(run.at(keys.FINAL)) == b"00007/model.safetensors"
     said = "keep_best: val_loss of round 6 is 0.125, of round 7 it is 0.25"
-    assert run.find_json(keys.BEST) == {"rounds": 8, "final": 7, "reason": said, "last": {"loss": 0.25}}
+    assert run.find_json(keys.BEST) == {"rounds": 8, "final": 7, "reason": said, "last": {"loss": 0.25}, "averaged": 1}
+
+
+ALONE, TOGETHER = "00008/model.safetensors", "00008/mean-of-3.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("rules", "mean", "last", "seen"),
+    [
+        ({}, 0.25, 0.5, [TOGETHER]),
+        ({}, 0.25, 0.25, [TOGETHER]),
+        ({}, 0.25, 0.125, [TOGETHER, ALONE]),
+        ({"keep_best": True}, 0.1, 0.125, [TOGETHER]),
+        ({"keep_best": True}, 0.25, 0.2, [TOGETHER, "00007/model.safetensors"]),
+        ({"early_stopping": {"patience": 2}}, 0.1, 0.125, ["00004/model.safetensors"]),
+        ({"validation": None}, 0.5, 0.25, [TOGETHER]),
+        ({"evaluate": "end"}, 0.5, None, [TOGETHER]),
+    ],
+)
+def test_the_last_averages_are_averaged_once_more(begun, tmp_path, rules, mean, last, seen):
+    run = begun({"average_last": 3, **rules})
+    found, _ = kept(Driver(run), tmp_path, last=mean, other=last)
+    assert found == [(lane, model) for model in seen for lane in range(2)]
+    assert run.objects.read(run.at(keys.FINAL)) == seen[-1].encode()
+
+
+def test_each_of_the_last_averages_counts_alike(begun, tmp_path):
+    run = begun({"average_last": 3})
+    kept(Driver(run), tmp_path, last=0.25, other=0.5)
+    tensors = {number: rounds.streamed(run, keys.model_key(number)) for number in (6, 7, 8)}
+    mean = rounds.streamed(run, keys.mean_key(8, 3))
+    parts = [lane.chunk("trainable.0000.w", 0, 3) for lane in tensors.values()]
+    assert mean.chunk("trainable.0000.w", 0, 3).tolist() == np.average(parts, axis=0).astype(np.float32).tolist()
+    assert mean.chunk("optimizer.0000.i", 0, 1) == tensors[8].chunk("optimizer.0000.i", 0, 1)
+
+
+@pytest.mark.parametrize("turns", range(8, 11))
+def test_a_driver_that_takes_over_averages_the_same(begun, tmp_path, turns):
+    run = begun({"average_last": 3})
+    first = Driver(run)
+    kept(first, tmp_path, turns, other=0.125)
+    other = Driver(run, "other", first.clock)
+    other.clock.sleep(400)
+    assert kept(other, tmp_path, other=0.125)[1] is False
+    said = "average_last: val_loss of the last 3 averages together is 0.25, of round 7 it is 0.125"
+    assert run.find_json(keys.BEST) == {
+        "rounds": 8, "final": 8, "reason": said, "last": {"loss": 0.125}, "averaged": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("turns", [None, *range(2, 8)])

@@ -110,7 +110,7 @@ def evaluation(lanes, run, **changes):
         "run": run, "wave": 3, "round": 2, "lane": 0, "start": 0, "attempt": 1, "deadline": time.time() + 120,
         "learning_rate": None, "model_sha256": lanes.sha256, "rows": [8, 40],
         "held_arrays": ["x", "y"], "inputs": None, "outputs": None, "set": f"{run}/test",
-        "get": {name: lanes.get(key) for name, key in get.items()},
+        "get": {"other": None} | {name: lanes.get(key) for name, key in get.items()},
         "put": lanes.objects.presign_put(at["scores"]),
         "final": lanes.objects.presign_put(at["final.keras"]), "makes_final": True,
         "averaged": True, "validation": None,

@@ -31,6 +31,7 @@ def test_defaults_follow_from_what_is_given():
         "evaluate": "rounds",
         "early_stopping": None,
         "keep_best": None,
+        "average_last": None,
         "reduce_on_plateau": None,
         "goal": None,
         "max_seconds": None,

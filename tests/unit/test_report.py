@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from common.reports import report
+from common.rounds import shares
 from common.rounds.ledger import Slice, Wave
 from common.rounds.stopping import Stop
 
@@ -43,10 +44,14 @@ def test_a_row_a_round():
 
 
 def test_the_last_scores_are_the_last_averages():
-    shares = [{"validation_sums": {"loss": [1.0, 4.0]}}, {"validation_sums": {"loss": [2.0, 2.0]}}, {}]
-    assert report.last_scores(shares, Stop(2, 2, None)) == {"loss": 0.5}
-    assert report.last_scores(shares, Stop(2, 1, "goal")) == {}
-    assert report.last_scores(shares, Stop(2, 1, "keep_best", {"loss": 0.75})) == {"loss": 0.75}
+    found = [{"validation_sums": {"loss": [1.0, 4.0]}}, {"validation_sums": {"loss": [2.0, 2.0]}}, {}]
+    assert shares.last(found, Stop(2, 2, None)) == {"loss": 0.5}
+    assert shares.last([{**found[0], "other_sums": {"loss": [1.0, 8.0]}}], Stop(2, 2, "", averaged=2)) == {
+        "loss": 0.125
+    }
+    assert shares.last(found, Stop(2, 1, "goal")) == {}
+    assert shares.last(found, Stop(2, 1, "keep_best", {"loss": 0.75})) == {"loss": 0.75}
+    assert shares.last(found, Stop(2, 2, "average_last", {"loss": 0.75})) == {"loss": 0.75}
 
 
 def test_cost():

@@ -11,7 +11,7 @@ from common.plan import keras_names, params
 from common.rounds import stopping
 from common.rounds.stopping import Stop
 
-NONE = {"early_stopping": None, "goal": None, "max_seconds": None, "keep_best": None}
+NONE = {"early_stopping": None, "goal": None, "max_seconds": None, "keep_best": None, "average_last": None}
 
 
 def rule(**said):

@@ -101,6 +101,13 @@ PARAMETERS = (
         "true: final.keras is the average that did best on the validation set, by its loss or {monitor, mode}",
     ),
     Parameter(
+        "average_last",
+        "integer",
+        whole(2, 100),
+        None,
+        "the last averages, so many, are averaged once more; with validation, where that is better than the last one",
+    ),
+    Parameter(
         "reduce_on_plateau",
         "json",
         reduce_on_plateau,

@@ -54,8 +54,8 @@ def facts(run: Run, plan: Plan, began: float, found: Sequence[shares.Share]) -> 
     return {
         "epochs": plan.parameters["epochs"],  # asked
         "passes": whole(plan.epochs * stop.rounds / plan.rounds),  # trained: more, where parity was asked too
-        "rounds": with_rates(run, plan, history(summaries, last_scores(found, stop))),
-        "stopped": stop.reason and {"rounds": stop.rounds, "final": stop.final, "reason": stop.reason},
+        "rounds": with_rates(run, plan, history(summaries, shares.last(found, stop))),
+        "stopped": stopped(stop),
         "validation": plan.validation and vars(plan.validation),
         "seconds": {name: round(s, 3) for name, s in {**phases, "total": now - plan.created}.items()},
         "activations": activations(waves, split["activations"], plan.workers if warmed else 0),
@@ -97,9 +97,11 @@ def history(summaries: Sequence[Sequence[dict[str, Any]]], last: Mapping[str, fl
     ]
 
 
-def last_scores(found: Sequence[shares.Share], stop: Stop) -> dict[str, float]:
-    """Return what the last average gave on the sample that those before it were evaluated on, where that is known."""
-    return shares.sampled(found) if stop.final == stop.rounds else stop.last or {}
+def stopped(stop: Stop) -> dict[str, Any] | None:
+    """Return how training ended and which average is the final model; None where it is the last one, as planned."""
+    if not stop.reason:
+        return None
+    return {"rounds": stop.rounds, "final": stop.final, "averaged": stop.averaged, "reason": stop.reason}
 
 
 def with_rates(run: Run, plan: Plan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

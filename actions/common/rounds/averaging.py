@@ -188,15 +188,17 @@ def merged(
     outer: Outer | None = None,
     fresh: Lane | None = None,
     moving: Moving | None = None,
+    rules: Mapping[str, str] | None = None,
 ) -> Iterator[bytes]:
     """Yield the file of the next round's start: the average, moved on by an outer momentum if there is one.
 
-    The optimizer's state is that of `fresh`, where there is one, instead of the lanes'.
+    The optimizer's state is that of `fresh`, where there is one, instead of the lanes'. `rules` are those of the first
+    lane, where it says none.
     """
     others = [*([outer.start, outer.before] if outer else []), *([fresh] if fresh else [])]
     others += [moving.start] if moving else []
     check([*lanes, *others], [*weights, *[0.0] * len(others)])
-    rules = lanes[0].progress.rules
+    rules = rules or lanes[0].progress.rules
     head = state.write_header(lanes[0].tensors, metadata)
     yield head
     for name, entry in state.read_header(head)[0].items():

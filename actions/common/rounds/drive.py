@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from common.errors import RunError
 from common.plan.plan import Plan
-from common.rounds import lease, ledger, pace, rejection, rounds, shares, steering, stopping, warm_up
+from common.rounds import last_averages, lease, ledger, pace, rejection, rounds, shares, steering, stopping, warm_up
 from common.rounds.ledger import Slice, Wave
 from common.rounds.rounds import Refusals, Round
 from common.rounds.throttle import Throttle
@@ -132,6 +132,7 @@ def advance(run: Run, plan: Plan, newest: Wave | None, now: float) -> tuple[Roun
         whole, number = not rounds.pending(plan, found), found.number
         odd = rounds.close(run, plan, found) if whole else rounds.doubtful(run, plan, found)
         if not whole and not odd:
+            last_averages.keep(run, plan, found)
             return found, refused
         for lane, reason in odd.items():
             left = [keys.state_key(number, *at) for at in found.sizes if at[0] == lane]
@@ -145,13 +146,13 @@ def evaluated(run: Run, plan: Plan, newest: Wave | None, now: float) -> tuple[Ro
 
     It is not over where an earlier average turns out to be better than the last one; else that one's file is final.
     """
-    final, file, odd = stopping.end(run, plan).final, shares.file(run, plan), shares.refused(run, plan)
+    final, file, odd = stopping.end(run, plan).state, shares.file(run, plan), shares.refused(run, plan)
     for lane, reason in odd.items():
         left = [keys.scores_key(final, lane), *([file] if lane == 0 else [])]
         rejection.reject(run, newest, plan.rounds, lane, reason, left)
     if odd:
         return rounds.evaluation(run, plan), odd
-    if plan.parameters["keep_best"] and steering.choose(run, plan, shares.sampled(shares.collect(run, plan))):
+    if steering.chooses(plan) and steering.choose(run, plan, shares.collect(run, plan)):
         return advance(run, plan, newest, now)
     run.move(keys.final_key(final), keys.FINAL)
     return None, odd

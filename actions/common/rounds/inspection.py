@@ -244,8 +244,11 @@ def document(run: Run, key: str, size: int) -> Any:
         raise InspectionError(f"{key}: got no JSON ({type(error).__name__})") from None
 
 
-def check_share(found: Any, plan: Plan, lane: int) -> None:
-    """Refuse what a lane says of its share of the held-out set where it is other than planned, or impossible."""
+def check_share(found: Any, plan: Plan, lane: int, other: bool = False) -> None:
+    """Refuse what a lane says of its share of the held-out set where it is other than planned, or impossible.
+
+    `other`: whether it must have evaluated the last average beside the mean of the last ones.
+    """
     first, last = share(plan.held_out, plan.shares, lane)
     check_spent(found)
     check_scores(found.get("scores"))
@@ -253,6 +256,7 @@ def check_share(found: Any, plan: Plan, lane: int) -> None:
     check_counts(found, plan, last - first)
     first, last = plan.validation_share(plan.evaluators, lane)
     check_measured("validation_sums", found.get("validation_sums"), last - first)
+    check_measured("other_sums", found.get("other_sums"), last - first if other else 0)
     check_digest("weights_sha256", found.get("weights_sha256"), SHA256)
     if makes_final(lane):
         check_digest("final_md5", found.get("final_md5"), MD5)

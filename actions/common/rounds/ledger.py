@@ -42,7 +42,7 @@ class Slice:
     attempt: int = 1
     micro: int | None = None  # micro-batch size; None: whole batches
     reason: str | None = None  # why the attempt before this one failed
-    evaluates: int | None = None  # which average, where it does not train
+    evaluates: str | None = None  # the key of a state, where it does not train
 
     def same_work(self, other: "Slice") -> bool:
         """Return whether both are the same steps of the same lane."""

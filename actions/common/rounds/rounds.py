@@ -30,7 +30,7 @@ class Round:
     steps: dict[int, int]  # lane -> last saved step, 0 where there is none
     closed: bool
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)  # bytes of each state, by lane and step
-    evaluates: int | None = None  # which average, where this is the evaluation
+    evaluates: str | None = None  # the key of a state, where this is the evaluation
 
 
 def look(run: Run, plan: Plan, number: int) -> Round:
@@ -45,7 +45,7 @@ def look(run: Run, plan: Plan, number: int) -> Round:
 
 def evaluation(run: Run, plan: Plan) -> Round:
     """Read the evaluation's standing: a lane's only step is to evaluate its share of the held-out set."""
-    final = stopping.end(run, plan).final
+    final = stopping.end(run, plan).state
     held = run.sizes(keys.scores_folder(final))
     steps = {lane: int(keys.scores_key(final, lane) in held) for lane in range(plan.evaluators)}
     return Round(plan.rounds, steps, all(steps.values()), evaluates=final)

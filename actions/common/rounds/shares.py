@@ -4,12 +4,13 @@ Used by the reducer, which has a share evaluated again that cannot, and by the e
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.errors import InspectionError, RunError
 from common.plan.plan import Plan
 from common.rounds import inspection, rounds, stopping
+from common.rounds.stopping import Stop
 from common.storage import keys
 from common.storage.run import Run
 
@@ -30,9 +31,16 @@ def collect(run: Run, plan: Plan) -> list[Share]:
     return list(shares.values())
 
 
-def sampled(shares: Iterable[Share]) -> dict[str, float]:
+def sampled(shares: Iterable[Share], sums: str = "validation_sums") -> dict[str, float]:
     """Return what the model gave on the sample that the averages before it were evaluated on; nothing without one."""
-    return rounds.together([share["validation_sums"] for share in shares if share.get("validation_sums")])
+    return rounds.together([share[sums] for share in shares if share.get(sums)])
+
+
+def last(shares: Sequence[Share], stop: Stop) -> dict[str, float]:
+    """Return what the last average gave on that sample, where that is known."""
+    if stop.final < stop.rounds or stop.last:
+        return stop.last or {}
+    return sampled(shares, "other_sums" if stop.averaged > 1 else "validation_sums")
 
 
 def refused(run: Run, plan: Plan) -> dict[int, str]:
@@ -43,15 +51,16 @@ def refused(run: Run, plan: Plan) -> dict[int, str]:
 
 def read(run: Run, plan: Plan) -> tuple[dict[int, Share], dict[int, str]]:
     """Return what each lane found, and why it cannot be believed."""
-    final = stopping.end(run, plan).final
-    sizes = run.sizes(keys.scores_folder(final))
+    stop = stopping.end(run, plan)
+    sizes = run.sizes(keys.scores_folder(stop.state))
+    other = stop.averaged > 1 and plan.validation is not None
     shares: dict[int, Share] = {}
     odd: dict[int, str] = {}
     for lane in range(plan.evaluators):
-        key = keys.scores_key(final, lane)
+        key = keys.scores_key(stop.state, lane)
         try:
             shares[lane] = inspection.document(run, key, sizes[key])
-            inspection.check_share(shares[lane], plan, lane)
+            inspection.check_share(shares[lane], plan, lane, other)
         except InspectionError as error:
             odd[lane] = str(error)
     return shares, odd
@@ -81,7 +90,7 @@ def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def file(run: Run, plan: Plan) -> str:
     """Return the key of the final model's file: of the average's own, until that is known to be the final model."""
-    own = keys.final_key(stopping.end(run, plan).final)
+    own = keys.final_key(stopping.end(run, plan).state)
     return own if own in run.sizes(own) else keys.FINAL
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from common.errors import ParameterError, shown
 from common.plan.plan import Plan
 from common.plan.schedule import Schedule, share, stops
-from common.rounds import inspection, ledger, steering
+from common.rounds import inspection, ledger, steering, stopping
 from common.rounds.ledger import Slice, Wave
 from common.storage import keys
 from common.storage.run import Folder, Run
@@ -82,8 +82,9 @@ def state_before(piece: Slice) -> str | None:
 
 def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
     """Return the parameters of a trainer that evaluates a share of the held-out set; lane 0 leaves the model, too."""
-    final = piece.evaluates
+    stop, final = stopping.end(run, plan), piece.evaluates
     assert final is not None
+    other = keys.model_key(stop.final) if stop.averaged > 1 and plan.validation else None
     file = run.objects.presign_put(run.at(keys.final_key(final))) if piece.lane == 0 else None
     return {
         "kind": "evaluate",
@@ -91,13 +92,13 @@ def evaluation(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]
         "rows": share(plan.held_out, plan.shares, piece.lane),
         "set": f"{plan.split}/{plan.evaluate_on}",
         "get": {
-            **urls(run, {"model": keys.INITIAL, "state": keys.model_key(final)}),
+            **urls(run, {"model": keys.INITIAL, "state": final, "other": other}),
             **urls(plan.data(run.objects), {**held_out(plan), **(validation_keys(plan) if plan.validation else {})}),
         },
         "validation": validation(plan, plan.evaluators, piece) if plan.validation else None,
         "put": run.objects.presign_put(run.at(keys.scores_key(final, piece.lane))),
         "final": file,
-        "averaged": plan.workers > 1,
+        "averaged": plan.workers > 1 or stop.averaged > 1,
         "makes_final": inspection.makes_final(piece.lane),
     }
 

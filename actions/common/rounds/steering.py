@@ -4,14 +4,17 @@ Used by the reducer and by reports. All follows from the store, so that whoever 
 the clock or the evaluation has a part in it, who is first writes it down.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from common.plan.plan import Plan
-from common.rounds import plateau, rounds, stopping
+from common.rounds import plateau, rounds, shares, stopping
+from common.rounds.shares import Share
 from common.rounds.stopping import Scores, Stop
 from common.storage import keys
 from common.storage.run import Run
+
+LOSS = {"monitor": "loss", "mode": "min"}  # looked at where nobody said at what
 
 _known: dict[tuple[str, int], dict[str, float]] = {}  # a closed round's scores stay: token of the run, round -> scores
 
@@ -52,14 +55,37 @@ def rates(run: Run, plan: Plan, count: int) -> list[float] | None:
     return plateau.rates(rule, plan.begun_rate, scores(run, plan, count - 1), count) if rule else None
 
 
-def choose(run: Run, plan: Plan, last: Mapping[str, float]) -> bool:
-    """Return whether an earlier average is better than the last one, which scored this: then it is to be evaluated."""
-    rule, stop = plan.parameters["keep_best"], stopping.end(run, plan)
-    if not rule or stop.final != stop.rounds or not last:
+def chooses(plan: Plan) -> bool:
+    """Return whether the last average has to be the best one on the validation set to be the final model."""
+    return bool(plan.parameters["keep_best"] or (plan.parameters["average_last"] and plan.parameters["validation"]))
+
+
+def choose(run: Run, plan: Plan, found: Sequence[Share]) -> bool:
+    """Return whether another average is better than the one that was evaluated: then that is evaluated, too.
+
+    `found`: the lanes' shares. What a rule has ended, or was chosen before, stays.
+    """
+    stop = stopping.end(run, plan)
+    if stop.final != stop.rounds or not (last := shares.last(found, stop)) or run.find_json(keys.BEST):
         return False
-    found = {**scores(run, plan, stop.rounds), stop.rounds: last}
-    kept = stopping.kept_best(rule, found, stop.rounds)
+    kept = better(run, plan, stop, last, shares.sampled(found))
     if kept:
-        reason = "; ".join([*([stop.reason] if stop.reason else []), kept[1]])
-        run.create_json(keys.BEST, asdict(Stop(stop.rounds, kept[0], reason, dict(last))))
+        run.create_json(keys.BEST, asdict(kept))
     return kept is not None
+
+
+def better(run: Run, plan: Plan, stop: Stop, last: dict[str, float], evaluated: Mapping[str, float]) -> Stop | None:
+    """Return the end with the average that did best, of equals the latest; None for the one that was evaluated."""
+    rule = plan.parameters["keep_best"]
+    by = rule or LOSS
+    known = {**(scores(run, plan, stop.rounds) if rule else {}), stop.rounds: last}
+    best, reason = stopping.kept_best(by, known, stop.rounds) or (stop.rounds, "")
+    if stop.averaged > 1:
+        if stopping.worth(by, evaluated) >= stopping.worth(by, known[best]):
+            return None
+        both = [f"{one[by['monitor']]:.6g}" for one in (evaluated, known[best])]
+        reason = f"val_{by['monitor']} of the last {stop.averaged} averages together is {both[0]}"
+        reason = f"average_last: {reason}, of round {best - 1} it is {both[1]}"
+    elif best == stop.rounds:
+        return None
+    return Stop(stop.rounds, best, reason, dict(last))

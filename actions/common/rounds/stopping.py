@@ -29,13 +29,28 @@ class Stop:
     final: int
     reason: str | None
     last: dict[str, float] | None = None  # what the last average scored, where it is not the final model
+    averaged: int = 1  # averages that are averaged once more, the final one the last of them
+
+    @property
+    def state(self) -> str:
+        """The key of the final model's state."""
+        return keys.model_key(self.final) if self.averaged == 1 else keys.mean_key(self.final, self.averaged)
 
 
 def end(run: Run, plan: Plan) -> Stop:
     """Return how training ends, as far as is known."""
-    asked = [(plan.parameters["keep_best"], keys.BEST), (is_asked(plan.parameters), keys.STOP)]
+    kept = plan.parameters["keep_best"] or plan.parameters["average_last"]
+    asked = [(kept, keys.BEST), (is_asked(plan.parameters), keys.STOP)]
     held = next((found for wanted, key in asked if wanted and (found := run.find_json(key))), None)
-    return Stop(**held) if held else Stop(plan.rounds, plan.rounds, None)
+    return Stop(**held) if held else whole(plan.parameters, plan.rounds, None)
+
+
+def whole(parameters: Mapping[str, Any], trained: int, reason: str | None) -> Stop:
+    """Return an end at the last average, averaged with those before it where that is asked for."""
+    averaged = min(parameters["average_last"] or 1, trained)
+    said = [f"average_last: the last {averaged} averages are averaged once more"] if averaged > 1 else []
+    reasons = [*([reason] if reason else []), *said]
+    return Stop(trained, trained, "; ".join(reasons) or None, averaged=averaged)
 
 
 def is_asked(parameters: Mapping[str, Any]) -> bool:
@@ -52,7 +67,7 @@ def decided(parameters: Mapping[str, Any], trained: int, scores: Scores, seconds
         kept = kept_best(best, scores, final) if best else None
         return Stop(trained, kept[0], f"{reason}; {kept[1]}") if kept else Stop(trained, final, reason)
     if (most := parameters["max_seconds"]) and seconds > most:
-        return Stop(trained, trained, f"max_seconds: {most:g} were over after {trained} rounds")
+        return whole(parameters, trained, f"max_seconds: {most:g} were over after {trained} rounds")
     return None
 
 
@@ -89,12 +104,17 @@ def better(value: float, best: float, by: float) -> bool:
 
 def kept_best(rule: Mapping[str, Any], scores: Scores, final: int) -> tuple[int, str] | None:
     """Return the best average, of equals the latest, and a sentence; None where it is the final one."""
-    metric, sign = rule["monitor"], 1 if rule["mode"] == "max" else -1
-    best = max(scores, key=lambda number: (sign * value(scores[number], metric, "keep_best"), number))
+    metric = rule["monitor"]
+    best = max(scores, key=lambda number: (worth(rule, scores[number]), number))
     if best == final:
         return None
     found = [f"{scores[number][metric]:.6g}" for number in (best, final)]
     return best, f"keep_best: val_{metric} of round {best - 1} is {found[0]}, of round {final - 1} it is {found[1]}"
+
+
+def worth(rule: Mapping[str, Any], found: Mapping[str, float]) -> float:
+    """Return what an average scored by the metric that is looked at: more is better."""
+    return (1 if rule["mode"] == "max" else -1) * value(found, rule["monitor"], "keep_best")
 
 
 def value(found: Mapping[str, float], metric: str, rule: str) -> float:

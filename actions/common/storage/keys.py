@@ -62,14 +62,14 @@ def warm_key(lane: int) -> str:
     return f"{WARM}lane-{lane:02d}.json"
 
 
-def scores_folder(round_: int) -> str:
-    """Return the folder of what lanes found of the average that a round >= 1 starts from."""
-    return f"{SCORES}{round_:05d}/"
+def scores_folder(state: str) -> str:
+    """Return the folder of what lanes found of an average, whose state has this key."""
+    return f"{SCORES}{state.removeprefix(ROUNDS).removesuffix('.safetensors')}/"
 
 
-def scores_key(round_: int, lane: int) -> str:
+def scores_key(state: str, lane: int) -> str:
     """Return the key of what a lane found of that average on its share of the held-out set."""
-    return f"{scores_folder(round_)}lane-{lane:02d}.json"
+    return f"{scores_folder(state)}lane-{lane:02d}.json"
 
 
 def numbered_key(folder: str, number: int) -> str:
@@ -97,9 +97,14 @@ def model_key(round_: int) -> str:
     return round_folder(round_) + "model.safetensors"
 
 
-def final_key(round_: int) -> str:
-    """Return the key of that average's `.keras` file until it is known to be the final model."""
-    return scores_folder(round_) + "model.keras"
+def mean_key(round_: int, count: int) -> str:
+    """Return the key of the mean of so many averages, of which the last is the one that a round >= 1 starts from."""
+    return f"{round_folder(round_)}mean-of-{count}.safetensors"
+
+
+def final_key(state: str) -> str:
+    """Return the key of an average's `.keras` file until it is known to be the final model."""
+    return scores_folder(state) + "model.keras"
 
 
 def file_key(round_: int) -> str:

@@ -29,6 +29,9 @@ def evaluate(params: dict[str, Any], learners: Learners, sets: Arrays) -> dict[s
             found["validation_sums"] = measured_sums(learner, params, sets)
         if params["makes_final"]:
             found["final_md5"] = leave(learner, params["final"])
+        if params["get"]["other"]:
+            get = {**params["get"], "state": params["get"]["other"]}
+            found["other_sums"] = measured_sums(trained({**params, "get": get}, learners), params, sets)
     spent = {"seconds": time.time() - began, "memory": peak.bytes}
     transfer.put_json(params["put"], {**found, **spent})
     return {**place, "step": 1, **spent}
