@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from benchmarks.measure import empty
 from common.data.arrays import Array, Pair
 from common.data.columns import Columns, Input, Label
-from common.plan.plan import VERSION, HeldOut, Model, Output, Plan
+from common.plan.params import PARAMETERS
+from common.plan.plan import VERSION, HeldOut, Model, Output, Plan, Trainer
 from common.storage import keys, state
 from services import Bucket
 
@@ -73,7 +74,7 @@ class Lanes:
             version=VERSION,
             run=self.run,
             given={},
-            parameters={},
+            parameters=dict.fromkeys(parameter.name for parameter in PARAMETERS),
             dataset=(),
             columns=Columns((Input("x", ("x",)),), (Label("y", ("y",)),)),
             seekable=True,
@@ -81,6 +82,7 @@ class Lanes:
             held=(HeldOut("test", EXAMPLES, None, train),),
             weighted=False,
             model=Model("-", (Output("y", None, "mse"),)),
+            trainer=Trainer("trainer", 384, "trainer", None, None),
             workers=workers,
             epochs=3,
             rounds=3,

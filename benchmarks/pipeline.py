@@ -25,10 +25,11 @@ class Pipeline:
     def __init__(self, bucket: Bucket, steps: Mapping[str, Step], trainers: Sequence[Step]) -> None:
         self._bucket, self._steps, self._trainers = bucket, steps, trainers
 
-    def run(self, **given: Any) -> dict[str, Any]:
-        """Do a run with these parameters of dl-pipeline and return its result."""
+    def run(self, memory: int | None = None, **given: Any) -> dict[str, Any]:
+        """Do a run with these parameters of dl-pipeline and return its result; `memory`: MB of the trainer."""
         invocation = {"id": secrets.token_hex(16), "time": time.time()}
-        planned = self._step("planner", invocation=invocation, given=given)
+        sizes = {"trainers": {"trainer": memory}} if memory else {}
+        planned = self._step("planner", invocation=invocation, given=given, **sizes)
         self._wave(planned["value"])
         while self._step("splitter", run=planned["run"])["pending"]:
             pass

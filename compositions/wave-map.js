@@ -3,7 +3,9 @@
 const composer = require('openwhisk-composer')
 
 module.exports = composer.map(composer.try(
-  composer.if(p => p.kind === 'split', '/_/dl/splitter', '/_/dl/trainer'),
+  composer.if(p => p.kind === 'split', '/_/dl/splitter',
+    composer.if(p => p.trainer === 'trainer-512', '/_/dl/trainer-512',
+      composer.if(p => p.trainer === 'trainer-large', '/_/dl/trainer-large', '/_/dl/trainer'))),
   p => {
     const said = typeof p.error === 'string' ? p.error : JSON.stringify(p.error)
     return { failed: said.slice(0, 2000) }

@@ -22,11 +22,13 @@ from local_platform import DEFAULT_STATE, read_env
 from services import ROOT, write_private
 
 MANIFEST = ROOT / "manifest.yaml"
-KINDS_MANIFEST = ROOT / "manifest.kinds.yaml"  # beside the other, because its paths are relative to it
+MADE_MANIFEST = ROOT / "manifest.made.yaml"  # beside the other, because its paths are relative to it
 KINDS = {"DL_PYTHON_IMAGE": "python:3.11-dl", "DL_TENSORFLOW_IMAGE": "python:3.11-tensorflow"}
 RUNTIMES = ROOT / ".local" / "runtimes.json"  # for the operator of the OpenWhisk
 BIN = ROOT / ".local" / "bin"
 OPTIONAL = {"DL_READS"}  # may be unset: an empty string
+LARGE = "trainer-large: &large "  # how the manifest says the memory of the largest trainer, in MB
+MEMORY = (512, 1 << 20)  # MB: of a stock OpenWhisk, and more than any has
 
 
 class DeployError(Exception):
@@ -36,7 +38,7 @@ class DeployError(Exception):
 def deploy(environment: Mapping[str, str], kinds: bool) -> str:
     """Package, deploy and return what wskdeploy said; with `kinds`, by runtime kinds in place of image names."""
     zips.build_all()
-    manifest = write_kinds_manifest() if kinds else MANIFEST
+    manifest = write_manifest(environment, kinds)
     check_set(environment, manifest)
     write_runtimes(environment)
     check_kinds(environment, manifest)
@@ -50,14 +52,25 @@ def undeploy(environment: Mapping[str, str]) -> str:
     return wskdeploy(environment, "undeploy", "-m", str(MANIFEST))
 
 
-def write_kinds_manifest() -> Path:
-    """Write the manifest with kinds, which can be prewarmed, where the original has images, which cannot."""
-    text = MANIFEST.read_text()
-    for variable, kind in KINDS.items():
+def write_manifest(environment: Mapping[str, str], kinds: bool) -> Path:
+    """Return the manifest to deploy: one of its own where kinds are wanted or the largest trainer is another."""
+    original = text = MANIFEST.read_text()
+    for variable, kind in KINDS.items() if kinds else ():
         text = text.replace(f"docker: ${{{variable}}}", f"runtime: {kind}")
-    new = KINDS_MANIFEST.with_name(f"{KINDS_MANIFEST.name}.{os.getpid()}")
-    new.write_text(f"# made by scripts/deploy --kinds from {MANIFEST.name}; changes are lost\n{text}")
-    return new.replace(KINDS_MANIFEST)
+    if memory := environment.get("DL_TRAINER_MEMORY"):
+        text = re.sub(f"{re.escape(LARGE)}[0-9]+", f"{LARGE}{trainer_memory(memory)}", text)
+    if text == original:
+        return MANIFEST
+    new = MADE_MANIFEST.with_name(f"{MADE_MANIFEST.name}.{os.getpid()}")
+    new.write_text(f"# made by scripts/deploy from {MANIFEST.name}; changes are lost\n{text}")
+    return new.replace(MADE_MANIFEST)
+
+
+def trainer_memory(text: str) -> int:
+    """Return the memory of the largest trainer, in MB; what the platform allows it says itself."""
+    if not text.isdecimal() or not MEMORY[0] <= int(text) <= MEMORY[1]:
+        raise DeployError(f"DL_TRAINER_MEMORY: got {text}, expected MB, {MEMORY[0]} or more, as the platform allows")
+    return int(text)
 
 
 def write_runtimes(environment: Mapping[str, str]) -> None:
@@ -136,7 +149,7 @@ def main(kinds: bool, remove: bool) -> None:
     try:
         environment = load_environment()
         if kinds and not remove:
-            print(f"deploying {KINDS_MANIFEST.name}: {MANIFEST.name} with kinds in place of images")
+            print(f"deploying {MADE_MANIFEST.name}: {MANIFEST.name} with kinds in place of images")
             print(f"the OpenWhisk has to list the kinds of {RUNTIMES}")
         said = undeploy(environment) if remove else deploy(environment, kinds)
     except (DeployError, zips.PackageError) as error:

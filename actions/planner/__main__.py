@@ -12,7 +12,8 @@ from common.rounds import pace, warm_up
 from common.storage import reads
 from common.storage.run import Run
 
-OWN = ("s3", "reads", "invocation", "uploaded")  # what is no parameter of a run
+OWN = ("s3", "reads", "trainers", "invocation", "uploaded")  # what is no parameter of a run
+TRAINERS = {"trainer": 384}  # MB, where the manifest names none
 
 
 @classified
@@ -24,7 +25,7 @@ def main(args: dict[str, Any]) -> dict[str, Any]:
     objects = reads.inputs(args)
     invocation = args.get("invocation") or {"id": os.environ.get("__OW_ACTIVATION_ID", ""), "time": time.time()}
     given = args["given"] if "given" in args else {name: value for name, value in args.items() if name not in OWN}
-    settled = settle(objects, request.given_parameters(objects, given), invocation)
+    settled = settle(objects, request.given_parameters(objects, given), invocation, args.get("trainers") or TRAINERS)
     run = Run(objects, settled.run)
     progress.begin(run, invocation)
     value = warm_up.begin(run, settled, pace.read_limits(os.environ["__OW_API_HOST"]), time.time())

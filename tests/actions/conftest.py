@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.columns import Columns, Input, Label
 from common.plan import plan as plans
 from common.rounds.throttle import FOLDER
 from common.storage import keys
@@ -108,16 +107,6 @@ def new_run(action, given):
         return run
 
     return make
-
-
-def plan_of(**fields):
-    """Return a plan of these fields; the others are those of a run of one lane that nobody asked for anything."""
-    ones = dict.fromkeys(("workers", "epochs", "rounds", "held_out", "shares"), 1)
-    numbers = {**ones, "batch": 32, "seed": 0, "counts": [1]}
-    chosen = {"learning_rate": None, "outer_momentum": 0.0, "optimizer_state": "average", "weighting": "examples"}
-    known = {**numbers, **chosen, "columns": Columns((Input("i", ("x",)),), (Label("", ("y",)),))}
-    others = {name: None for name in plans.NAMES if name not in known}
-    return plans.Plan(**{**others, **known, **fields})
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_result_is_plain_json_and_is_kept(job, result):
     assert json.loads(text) == result == json.loads(job.read(keys.REPORT))
     assert set(result) == {
         "run", "accuracy", "loss", "metrics", "epochs", "passes", "rounds", "seconds", "activations",
-        "gb_seconds_estimated", "weights_sha256", "final", "processors", "warnings", "validation", "stopped",
+        "gb_seconds_estimated", "weights_sha256", "final", "processors", "warnings", "validation", "stopped", "memory",
     }  # fmt: skip
     assert (result["run"], result["activations"], result["warnings"]) == ("evaluator", 1 + 1 + 3 + 10 + 26 + 1, [])
     assert (result["epochs"], result["passes"]) == (4, 4)
@@ -116,6 +116,8 @@ def test_result_is_plain_json_and_is_kept(job, result):
     assert list(result["seconds"]) == ["split", "train", "evaluate", "total"]
     assert all(value > 0 for value in result["seconds"].values())
     assert result["gb_seconds_estimated"] > 0
+    estimated, measured = result["memory"]["estimated"], result["memory"]["measured"]
+    assert 150 << 20 < estimated < 300 << 20 and measured > 150 << 20  # this process holds the other tests' models, too
     assert result["processors"] == [processor.present()]
     assert result["metrics"] == {"accuracy": result["accuracy"]}
     assert result["accuracy"] > 0.9

@@ -16,8 +16,9 @@ from common.plan.plan import Model, Output
 from common.split import split as splits
 from common.storage.objects import Objects
 from common.storage.run import Run
+from tests.plans import plan_of
 
-from .conftest import arrays, keras_file, npz, plan_of
+from .conftest import arrays, keras_file, npz
 
 
 def read(s3, key):

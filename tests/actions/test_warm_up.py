@@ -18,8 +18,9 @@ from common.storage import keys
 from common.storage.objects import Objects
 from common.storage.run import Run
 from common.training.model import Learner
+from tests.plans import plan_of
 
-from .conftest import alone, keras_file, npz, plan_of
+from .conftest import alone, keras_file, npz
 from .test_trainer import model_file
 
 STOCK = pace.Limits(60, 30)
@@ -48,6 +49,8 @@ def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
             "run": given["run"],
             "lane": lane,
             "deadline": document["deadline"],
+            "trainer": "trainer",
+            "micro": None,
             "learning_rate": 0.5,
             "model_sha256": hashlib.sha256(keras_file()).hexdigest(),
             "inputs": None,

@@ -199,7 +199,7 @@ def test_an_openwhisk_without_our_kinds_is_refused_and_told_which(up, listing, w
             "python:3.11-dl": "registry.example/dl-python:1",
             "python:3.11-tensorflow": "team/dl-tensorflow:2",
         }
-    deployment.check_kinds(environment, deployment.KINDS_MANIFEST)
+    deployment.check_kinds(environment, deployment.MADE_MANIFEST)
 
 
 def test_files_go_into_the_bucket_and_out_of_it(up, tmp_path):

@@ -1,13 +1,16 @@
 """Attempts and micro-batches: what the reducer does next for each way a slice can end."""
 
 import re
+from dataclasses import replace
 
 import pytest
+from tests.plans import plan_of
 
 from common.errors import RunError
 from common.rounds import ledger
 from common.rounds.ledger import Slice, Wave
 
+PLAN = plan_of(batch=32)
 KILL = "The action did not produce a valid response and exited unexpectedly."
 FORK = "Parallel combinator failed to invoke a composition at AST node root (see log for details): "
 MEMORY = "The action exhausted its memory and was aborted."
@@ -70,19 +73,31 @@ def test_a_slice_that_saves_nothing_in_the_longest_wave_has_failed():
     ],
 )
 def test_the_next_attempt(before, reason, attempt, micro):
-    found = ledger.retried(Slice(2, 0, 0), before, reason, batch=32)
-    assert (found.attempt, found.micro) == (attempt, micro)
+    found = ledger.retried(Slice(2, 0, 0), before, reason, PLAN)
+    assert (found.attempt, found.micro, found.trainer) == (attempt, micro, None)
+
+
+def test_what_lacks_memory_twice_goes_to_the_largest_trainer_before_it_is_halved():
+    plan = replace(PLAN, trainer=replace(PLAN.trainer, largest="trainer-large"))
+    tried = [Slice(2, 0, 0)]
+    for reason in (MEMORY, MEMORY, KILL):
+        tried.append(ledger.retried(Slice(2, 0, 0), tried[-1], reason, plan))
+    assert [(one.attempt, one.trainer, one.micro) for one in tried] == [
+        (1, None, None), (2, None, None), (3, "trainer-large", None), (4, "trainer-large", 16),
+    ]  # fmt: skip
+    again = ledger.retried(Slice(2, 0, 64), tried[-1], None, plan)
+    assert (again.trainer, again.micro) == ("trainer-large", 16)
 
 
 def test_progress_starts_a_new_count_and_keeps_the_micro_batch():
     before = Slice(2, 0, 0, 3, 16, KILL)
-    assert ledger.retried(Slice(2, 0, 64), before, KILL, 32) == Slice(2, 0, 64, 1, 16)
-    assert ledger.retried(Slice(3, 0, 0), before, None, 32) == Slice(3, 0, 0, 1, 16)
+    assert ledger.retried(Slice(2, 0, 64), before, KILL, PLAN) == Slice(2, 0, 64, 1, 16)
+    assert ledger.retried(Slice(3, 0, 0), before, None, PLAN) == Slice(3, 0, 0, 1, 16)
 
 
 def test_the_fourth_failure_ends_the_run_with_its_cause():
     with pytest.raises(RunError, match=r"^lane 1 of round 2 at step 7 failed 4 times, the last time: boom$"):
-        ledger.retried(Slice(2, 1, 7), Slice(2, 1, 7, 4), "boom", 32)
+        ledger.retried(Slice(2, 1, 7), Slice(2, 1, 7, 4), "boom", PLAN)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +105,7 @@ def test_the_fourth_failure_ends_the_run_with_its_cause():
 )
 def test_a_failure_that_cannot_be_mended_ends_the_run_at_the_first_attempt(before):
     with pytest.raises(RunError, match=r"^model: got y \(3,\), expected \(4,\)$"):
-        ledger.retried(Slice(2, 1, 7), before, "ModelError: model: got y (3,), expected (4,)", 32)
+        ledger.retried(Slice(2, 1, 7), before, "ModelError: model: got y (3,), expected (4,)", PLAN)
 
 
 @pytest.mark.parametrize(

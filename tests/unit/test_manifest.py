@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import deployment
 from common.plan import params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,36 @@ def test_an_action_stays_inside_the_stock_limits_and_keeps_its_version(name):
 def test_conductors_and_trainers_are_not_held_for_their_logs():
     held = {name for name, action in ACTIONS.items() if action["limits"]["logSize"] != 0}
     assert not held & {"dl-pipeline", "dl/train-loop", "dl/wave-map", "dl/trainer", "dl/reducer"}
+
+
+def test_trainers_differ_in_memory_alone_and_the_planner_knows_how_much():
+    trainers = {name: ACTIONS[f"dl/{name}"] for name in ("trainer", "trainer-512", "trainer-large")}
+    memory = {name: action["limits"]["memorySize"] for name, action in trainers.items()}
+    assert memory == {"trainer": 384, "trainer-512": 512, "trainer-large": 512}
+    assert ACTIONS["dl/planner"]["inputs"]["trainers"] == memory
+    alike = [
+        {**action, "annotations": 0, "limits": {**action["limits"], "memorySize": 0}} for action in trainers.values()
+    ]
+    assert alike[0] == alike[1] == alike[2]
+    assert PACKAGES["dl"]["sequences"]["model"]["actions"] == "reducer, trainer-large"
+
+
+def test_the_largest_trainer_is_as_large_as_the_platform_allows(tmp_path, monkeypatch):
+    monkeypatch.setattr(deployment, "MADE_MANIFEST", tmp_path / "made.yaml")
+    assert deployment.write_manifest({}, kinds=False) == deployment.MANIFEST
+    made = deployment.write_manifest({"DL_TRAINER_MEMORY": "768"}, kinds=False)
+    held = yaml.safe_load(made.read_text())["project"]["packages"]["dl"]["actions"]
+    assert (
+        held["trainer-large"]["limits"]["memorySize"] == held["planner"]["inputs"]["trainers"]["trainer-large"] == 768
+    )
+    assert held["trainer-512"]["limits"]["memorySize"] == 512
+
+
+@pytest.mark.parametrize("memory", ["much", "256", "-1", "1.5"])
+def test_no_memory_for_the_largest_trainer(memory):
+    with pytest.raises(deployment.DeployError) as error:
+        deployment.trainer_memory(memory)
+    assert str(error.value) == f"DL_TRAINER_MEMORY: got {memory}, expected MB, 512 or more, as the platform allows"
 
 
 def test_secrets_are_inputs_of_the_actions_that_need_them_alone():

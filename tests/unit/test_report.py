@@ -5,7 +5,9 @@ import io
 from html.parser import HTMLParser
 
 import pytest
+from tests.plans import plan_of
 
+from common.plan.plan import Trainer
 from common.reports import report
 from common.rounds import shares
 from common.rounds.ledger import Slice, Wave
@@ -62,16 +64,21 @@ def test_cost():
 
 
 def test_warnings_name_short_memory():
-    assert report.warnings([wave(0, [Slice(0, 0, 0)], 1.0)]) == []
+    plan = plan_of(trainer=Trainer("trainer", 384, "trainer-512", None, None))
+    assert report.warnings(plan, [wave(0, [Slice(0, 0, 0)], 1.0)]) == []
     halved = [Slice(0, 0, 0, 2, None, KILL), Slice(0, 0, 0, 3, 16, KILL), Slice(0, 1, 0, 1, 8)]
     end = "2 slices trained in micro-batches of 8 or more examples; " + (
         "with batch norm or dropout the weights are not those of whole batches"
     )
     killed = f"trainers were killed twice at the same steps, maybe for lack of memory ({KILL}): {end}"
-    assert report.warnings([wave(0, halved, 1.0)]) == [killed]
+    assert report.warnings(plan, [wave(0, halved, 1.0)]) == [killed]
     known = wave(1, [Slice(0, 0, 0, 4, 8, MEMORY)], 1.0)
-    assert report.warnings([wave(0, halved, 1.0), known]) == [
+    assert report.warnings(plan, [wave(0, halved, 1.0), known]) == [
         f"memory was short, in fresh containers too: {end.replace('2 slices', '3 slices')}"
+    ]
+    moved = Slice(0, 0, 0, 3, None, MEMORY, "trainer-512")
+    assert report.warnings(plan, [wave(0, [moved], 1.0)]) == [
+        "memory was short, in fresh containers too: 1 slices went to trainer-512"
     ]
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ from common.data.arrays import Pair
 from common.data.columns import Asked, Input, Label, named
 from common.data.dataset import Dataset, open_dataset
 from common.errors import DatasetError, ModelError, ParameterError
-from common.plan import held, keras_file, params
+from common.plan import held, keras_file, keras_memory, params
 from common.plan.keras_inputs import ModelInput
 from common.plan.keras_outputs import ERRORS, ModelOutput
-from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Output, Plan, Validation
+from common.plan.plan import SCHEDULE, VERSION, HeldOut, Model, Output, Plan, Trainer, Validation
 from common.plan.request import asked, open_parts
 from common.plan.schedule import Schedule, evaluation_shares, validation_rows
 from common.storage.file import sha256
@@ -24,8 +24,8 @@ Given = list[str] | dict[str, list[str]] | None  # columns as a parameter has th
 AT_TOP = ("workers", "rounds", "seed", "learning_rate", "outer_momentum", "optimizer_state", "weighting")
 
 
-def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Plan:
-    """Return a new run's plan; every check that headers allow is made here."""
+def make(objects: Objects, given: dict[str, Any], name: str, model: Path, trainers: Mapping[str, int]) -> Plan:
+    """Return a new run's plan; every check that headers allow is made here. `trainers`: MB of each action."""
     params.require(given)
     parts = open_parts(objects, "dataset", given["dataset"])
     file = keras_file.read(model, given["model"])
@@ -38,6 +38,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
     for output, label in zip(keras.labelled, dataset.columns.labels, strict=True):
         check_classes(output, label)
     counted = numbers(full, left)
+    trainer = keras_memory.trainer(keras_memory.read(model), counted["batch"], longest(train), trainers)
     steps = Schedule(**{name: counted[name] for name in SCHEDULE})  # refuses more rounds a pass than there are batches
     return Plan(
         version=VERSION,
@@ -51,6 +52,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         held=tuple(held_out),
         weighted=bool(train.weight or full["class_weight"]),
         model=Model(sha256(model), tuple(Output(one.name, one.classes, one.loss) for one in keras.outputs), keras.rate),
+        trainer=trainer,
         **counted,
         held_out=held_out[0].examples,
         shares=evaluation_shares(full["workers"], held_out[0].examples) if keras.means else 1,
@@ -58,7 +60,10 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path) -> Pla
         validation=validation(full, steps, held_out),
         created=time.time(),
         token=secrets.token_hex(16),
-        warnings=[*warnings(dataset, given, held_out), *fewer_steps(full, steps, keras.rates)],
+        warnings=[
+            *(*warnings(dataset, given, held_out), *fewer_steps(full, steps, keras.rates)),
+            *in_pieces(trainer, steps.batch),
+        ],
     )
 
 
@@ -156,6 +161,21 @@ def fewer_steps(full: dict[str, Any], steps: Schedule, rates: str | None) -> lis
     if rates is None or full["learning_rate"] is not None or lane == alone:
         return []
     return [f"{rates} goes by a lane's own steps, {lane} of batch {steps.batch}, where one worker makes {alone}"]
+
+
+def longest(train: Pair) -> int:
+    """Return what axes of any length are taken for: the longest one of the examples."""
+    return max((axis for one in train.x for axis in one.shape[1:]), default=1)
+
+
+def in_pieces(trainer: Trainer, batch: int) -> list[str]:
+    """Return a warning where a trainer's memory holds no whole batches."""
+    if trainer.micro is None:
+        return []
+    return [
+        f"{trainer.memory} MB hold no {batch} examples: batches are trained in pieces of {trainer.micro}; with batch "
+        "norm or dropout the weights are not those of whole batches"
+    ]
 
 
 def warnings(dataset: Dataset, given: dict[str, Any], held_out: list[HeldOut]) -> list[str]:

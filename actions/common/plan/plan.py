@@ -81,6 +81,17 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Trainer:
+    """Which trainer a run takes, by what its model needs."""
+
+    action: str
+    memory: int  # MB
+    largest: str  # the action that a slice goes to which lacked memory
+    micro: int | None  # examples at a time, where whole batches do not fit
+    estimated: int | None  # bytes at the peak; None: the model's file does not say
+
+
+@dataclass(frozen=True)
 class Plan:
     """A run's plan, as plan.json holds it."""
 
@@ -95,6 +106,7 @@ class Plan:
     held: tuple[HeldOut, ...]
     weighted: bool  # whether examples weigh differently in the loss
     model: Model
+    trainer: Trainer
     workers: int
     epochs: int  # trained: more than asked with parity
     rounds: int
@@ -260,6 +272,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "train": pair,
     "held": held_out,
     "model": model,
+    "trainer": lambda held: Trainer(**held),
     "validation": lambda held: held and Validation(**held),
 }
 

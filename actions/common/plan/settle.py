@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from common.storage.objects import Location, Objects
 from common.storage.run import Run
 
 
-def settle(objects: Objects, given: dict[str, Any], invocation: dict[str, Any]) -> Plan:
+def settle(objects: Objects, given: dict[str, Any], invocation: dict[str, Any], trainers: Mapping[str, int]) -> Plan:
     """Make a run's plan, or take up the existing one; leaves plan.json and initial.keras in the store.
 
-    `invocation`: id and time (epoch seconds) of the pipeline's start.
+    `invocation`: id and time (epoch seconds) of the pipeline's start. `trainers`: the trainers' actions, and their MB.
     """
     if "run" not in given:
         params.require(given)
@@ -32,7 +33,7 @@ def settle(objects: Objects, given: dict[str, Any], invocation: dict[str, Any]) 
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / keys.INITIAL
         fetch_model(objects, (plan.parameters if plan else given)["model"], model)
-        plan = plan or create(run, make(objects, given, run.name, model))
+        plan = plan or create(run, make(objects, given, run.name, model, trainers))
         if sha256(model) != plan.model.sha256:
             raise RunError(f"run {run.name} exists with another model (sha256 {plan.model.sha256[:12]})")
         objects.create_from(run.at(keys.INITIAL), blocks(model))

@@ -64,12 +64,20 @@ def facts(run: Run, plan: Plan, began: float, found: Sequence[shares.Share]) -> 
             + [(lane["activation_seconds"], lane["memory"]) for lanes in summaries for lane in lanes],
             split["activation_seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
         ),
+        "memory": {"estimated": plan.trainer.estimated, "measured": measured_peak(warm, found, summaries)},
         "processors": kinds,
         "warnings": [
-            *(*plan.warnings, *split["warnings"], *warnings(waves)),
+            *(*plan.warnings, *split["warnings"], *warnings(plan, waves)),
             *(*processor.warnings(kinds), *rejection.warnings(run), *doubts),
         ],
     }
+
+
+def measured_peak(
+    warm: Sequence[Mapping[str, Any]], found: Sequence[shares.Share], summaries: Sequence[Sequence[Mapping[str, Any]]]
+) -> int:
+    """Return the most memory that a trainer said it took, in bytes: warming up, training or evaluating."""
+    return max(int(one["memory"]) for one in (*warm, *found, *(lane for lanes in summaries for lane in lanes)))
 
 
 def whole(number: float) -> float:
@@ -123,16 +131,18 @@ def gb_seconds(measured: Sequence[tuple[float, int]], small: float) -> float:
     return float(round(sum(seconds * memory for seconds, memory in measured) / GB + small * SMALL_GB, 3))
 
 
-def warnings(waves: Sequence[Wave]) -> list[str]:
-    """Return what a user should know of the waves: where memory changed the arithmetic."""
+def warnings(plan: Plan, waves: Sequence[Wave]) -> list[str]:
+    """Return what a user should know of the waves: where memory changed the arithmetic, or the trainer."""
     pieces = [piece for wave in waves for piece in wave.slices]
-    halved = [piece.micro for piece in pieces if piece.micro]
-    if not halved:
-        return []
-    return [
-        f"{shortage(pieces)}: {len(halved)} slices trained in micro-batches of {min(halved)} or more examples; "
-        "with batch norm or dropout the weights are not those of whole batches"
-    ]
+    halved = [piece.micro for piece in pieces if piece.micro and piece.micro != plan.trainer.micro]
+    moved = [piece for piece in pieces if piece.trainer]
+    said = [f"{len(moved)} slices went to {plan.trainer.largest}"] if moved else []
+    if halved:
+        said.append(
+            f"{len(halved)} slices trained in micro-batches of {min(halved)} or more examples; with batch norm or "
+            "dropout the weights are not those of whole batches"
+        )
+    return [f"{shortage(pieces)}: {', '.join(said)}"] if said else []
 
 
 def shortage(pieces: Sequence[Slice]) -> str:

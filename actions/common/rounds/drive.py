@@ -167,7 +167,7 @@ def next_slices(run: Run, plan: Plan, found: Round, turn: Turn, refused: Refusal
     return [
         refusal(run, piece, before.get(piece.lane), refused[piece.lane])
         if piece.lane in refused
-        else ledger.retried(piece, before.get(piece.lane), reasons.get(piece.lane), plan.batch)
+        else ledger.retried(piece, before.get(piece.lane), reasons.get(piece.lane), plan)
         for piece in wanted
     ]
 

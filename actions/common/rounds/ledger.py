@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from common.errors import RunError, final
+from common.plan.plan import Plan
 from common.storage import keys
 from common.storage.run import Run, at_once
 
@@ -42,6 +43,7 @@ class Slice:
     attempt: int = 1
     micro: int | None = None  # micro-batch size; None: whole batches
     reason: str | None = None  # why the attempt before this one failed
+    trainer: str | None = None  # the action; None: the plan's
     evaluates: str | None = None  # the key of a state, where it does not train
 
     def same_work(self, other: "Slice") -> bool:
@@ -138,7 +140,7 @@ def too_slow(item: Any) -> bool:
     return isinstance(item, dict) and bool(item.get("late") or ("step" in item and item["step"] == item.get("start")))
 
 
-def retried(wanted: Slice, before: Slice | None, reason: str | None, batch: int) -> Slice:
+def retried(wanted: Slice, before: Slice | None, reason: str | None, plan: Plan) -> Slice:
     """Return the slice to try next: `before` is the same lane's slice of my last wave, `reason` why that one failed.
 
     RunError when it has failed too often, or for a reason that trying again cannot mend.
@@ -147,10 +149,10 @@ def retried(wanted: Slice, before: Slice | None, reason: str | None, batch: int)
     if before is None:
         return wanted
     if not wanted.same_work(before):
-        return replace(wanted, micro=before.micro)
+        return replace(wanted, micro=before.micro, trainer=before.trainer)
     if reason is None:
         return before
-    return again(before, before.attempt, reason, smaller(before, reason, batch))
+    return again(roomier(before, reason, plan), before.attempt, reason)
 
 
 def refused(wanted: Slice, before: Slice | None, reason: str, times: int) -> Slice:
@@ -160,25 +162,28 @@ def refused(wanted: Slice, before: Slice | None, reason: str, times: int) -> Sli
     """
     tried = before.attempt if before and wanted.same_work(before) else 1
     counted = max(tried, (times - 1) % ATTEMPTS + 1)  # a run that is taken up has its attempts again
-    return again(wanted, counted, reason, before.micro if before else None)
+    kept = replace(wanted, micro=before.micro, trainer=before.trainer) if before else wanted
+    return again(kept, counted, reason)
 
 
-def again(piece: Slice, tried: int, reason: str, micro: int | None) -> Slice:
+def again(piece: Slice, tried: int, reason: str) -> Slice:
     """Return the next attempt of a slice; RunError after the last."""
     if tried >= ATTEMPTS:
         where = f"lane {piece.lane} of round {piece.round} at step {piece.start}"
         raise RunError(f"{where} failed {tried} times, the last time: {reason}")
-    return replace(piece, attempt=tried + 1, reason=reason, micro=micro)
+    return replace(piece, attempt=tried + 1, reason=reason)
 
 
-def smaller(before: Slice, reason: str, batch: int) -> int | None:
-    """Return the micro-batch to try next: half where a container of the slice's own lacked memory, too.
+def roomier(before: Slice, reason: str, plan: Plan) -> Slice:
+    """Return the slice to try next: where a container of its own lacked memory, too, the largest trainer, then halves.
 
     The first lack says nothing of the slice, for the container held what it had done before.
     """
-    if lacks_memory(reason) and lacks_memory(before.reason):
-        return max(1, (before.micro or batch) // 2)
-    return before.micro
+    if not (lacks_memory(reason) and lacks_memory(before.reason)):
+        return before
+    if (before.trainer or plan.trainer.action) != plan.trainer.largest:
+        return replace(before, trainer=plan.trainer.largest)
+    return replace(before, micro=max(1, (before.micro or plan.batch) // 2))
 
 
 def lacks_memory(reason: str | None) -> bool:

@@ -64,7 +64,8 @@ def pending(plan: Plan, found: Round) -> list[Slice]:
     """Return the slices that the round still needs, one a lane at most."""
     total = lengths(plan, found.number)
     left = [(lane, start) for lane, start in found.steps.items() if start < total(lane)]
-    return [Slice(found.number, lane, start, evaluates=found.evaluates) for lane, start in left]
+    micro = None if found.evaluates else plan.trainer.micro
+    return [Slice(found.number, lane, start, micro=micro, evaluates=found.evaluates) for lane, start in left]
 
 
 def lengths(plan: Plan, number: int) -> Callable[[int], int]:

@@ -150,6 +150,7 @@ def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
         "start": piece.start,
         "attempt": piece.attempt,
         **model(plan),
+        "trainer": piece.trainer or plan.trainer.action,
         "inputs": plan.inputs,
         "outputs": plan.outputs,
         "held_arrays": plan.held_arrays,

@@ -56,6 +56,8 @@ def value(run: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
     arrays = {**plan.train.data(), "weight": Array("weight", (0,), "<f4")}
     return {
         "kind": "warm-up",
+        "trainer": plan.trainer.action,
+        "micro": plan.trainer.micro,
         "run": run.name,
         "lane": lane,
         "deadline": warm_up.deadline,

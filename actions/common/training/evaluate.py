@@ -67,10 +67,12 @@ def validate(learner: Learner, params: dict[str, Any], sets: Arrays) -> Sums:
     """Return the sums of loss and metrics of a round's start on the lane's share; the learner's state stays."""
     if not learner.finishes:
         return measured_sums(learner, params, sets)
-    started = {name: tensor.copy() for name, tensor in learner.export_state().items()}
-    learner.finish()
-    sums = measured_sums(learner, params, sets)
-    learner.import_state(started)
+    with tempfile.TemporaryDirectory() as folder:
+        started = Path(folder) / "started.safetensors"  # on the disk: memory holds one state, not two
+        state.save(started, learner.export_state(), {})
+        learner.finish()
+        sums = measured_sums(learner, params, sets)
+        learner.import_state(state.load(started)[0])
     return sums
 
 

@@ -20,8 +20,13 @@ def private_bytes() -> int:
 
 
 def give_back() -> None:
-    """Return what nobody needs to the kernel: garbage, and freed memory that the C library keeps (malloc_trim(3))."""
+    """Return what nobody needs to the kernel: garbage, and freed memory that the C library keeps."""
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Return freed memory that the C library keeps to the kernel (malloc_trim(3)), which takes under a millisecond."""
     ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -26,6 +26,7 @@ from common.errors import DlError, ModelError
 from common.plan.schedule import EVALUATION_BATCH
 from common.storage.state import Tensors
 from common.training import causes, loading, outputs, variables
+from common.training.memory import trim
 
 Array = NDArray[Any]
 # Inputs, labels and, where there are some, sample weights: arrays, or arrays by the names of inputs and outputs.
@@ -74,6 +75,7 @@ class Learner:
         if tensors.keys() != self._variables.keys():
             odd = sorted(tensors.keys() ^ self._variables.keys())
             raise ModelError(f"state: got {len(tensors)} tensors that differ from the model's in {odd[0]}")
+        trim()  # what the last step took: a state's copies come on top
         for name, variable in self._variables.items():
             if tensors[name].shape != tuple(variable.shape):
                 raise ModelError(f"state: {name}: got {tensors[name].shape}, expected {tuple(variable.shape)}")
@@ -156,6 +158,7 @@ class Learner:
         By way of a folder: into a file, Keras holds all weights in memory twice. The same model gives the same bytes:
         no times are kept, neither the parts' nor when it was saved, and no addresses.
         """
+        trim()
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as file:
             self.model.save(folder, zipped=False)
             about = Path(folder) / "metadata.json"

@@ -148,7 +148,7 @@ class Learners:
         url = params["get"]["model"]
         learner = self.take(url, sha256, learning_rate, False, example)  # trained until its state is restored
         zeros = {name: np.zeros(array["shape"], array["dtype"]) for name, array in batch.items()}
-        seconds = steps_on_zeros(learner, as_data(zeros, params))
+        seconds = steps_on_zeros(learner, as_data(zeros, params), params["micro"])
         self._trained = trained
         measured = {"step_seconds": seconds[1]} if len(seconds) > 1 else {}
         self._measured = (sha256, batch), measured
@@ -167,7 +167,7 @@ class Learners:
         return spent
 
 
-def steps_on_zeros(learner: Learner, zeros: Data) -> list[float]:
+def steps_on_zeros(learner: Learner, zeros: Data, micro: int | None = None) -> list[float]:
     """Take two steps, of which the first traces the graph, and restore the state; return their seconds.
 
     ModelError where no batch of these shapes can be taken; fewer seconds where it may be for the zeros.
@@ -180,7 +180,7 @@ def steps_on_zeros(learner: Learner, zeros: Data) -> list[float]:
         with contextlib.suppress(ValuesError):
             for _ in range(2):
                 began = time.monotonic()
-                learner.train(zeros, np.arange(examples), np.array([0, examples]), 0, 1)
+                learner.train(zeros, np.arange(examples), np.array([0, examples]), 0, 1, micro)
                 seconds.append(time.monotonic() - began)
         learner.import_state(state.load(initial)[0])
     return seconds

@@ -1,0 +1,102 @@
+"""How much a model's weights and optimizer take, by its `.keras` file alone; used by the planner.
+
+The file of the weights is read by a reader in Python: it may come from anywhere, and the planner holds keys.
+"""
+
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyfive
+from pyfive.core import InvalidHDF5File
+
+from common.data import archive
+from common.plan.keras_config import Config, mapping, parts
+
+WEIGHTS = "model.weights.h5"
+# what the reader meets in a file that is no HDF5, or a broken one
+UNREADABLE = (*archive.UNREADABLE, InvalidHDF5File, TypeError, AttributeError, AssertionError)
+OPTIMIZER = "optimizer"  # the group of its variables
+SEVERAL, SCALED = "MultiOptimizer", "LossScaleOptimizer"
+# How many tensors an optimizer keeps for each weight; those that a setting adds are in EXTRA.
+SLOTS = {
+    "SGD": 0, "RMSprop": 1, "Adam": 2, "AdamW": 2, "Nadam": 2, "Adamax": 2, "Adagrad": 1, "Adadelta": 2, "Ftrl": 2,
+    "Lion": 1, "Lamb": 2, "Muon": 2, "Adafactor": 1, "ScheduleFreeAdamW": 2,
+}  # fmt: skip
+EXTRA = ("momentum", "centered", "amsgrad", "use_ema", "gradient_accumulation_steps")
+SMALL_BYTES = 4 << 20  # below, a tensor is not mapped apart (MALLOC_MMAP_THRESHOLD_ of the image)
+MOST = 3  # where the optimizer is none of these
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The bytes of weights that training changes, of those among them in small tensors, of others; slots a weight."""
+
+    trained: int
+    small: int
+    frozen: int
+    slots: int
+
+    @property
+    def count(self) -> int:
+        """How many weights there are, as float32."""
+        return (self.trained + self.frozen) // 4
+
+
+def read(path: Path, config: Config) -> Weights | None:
+    """Return what a file's weights take; None where they do not say, as in a model that was never built."""
+    slots = slots_of(mapping(config.get("compile_config")).get("optimizer"))
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file:
+        file.extract(WEIGHTS, folder)
+        try:
+            held = list(tensors(pyfive.File(Path(folder) / WEIGHTS), frozen_layers(config), frozen=False))
+        except UNREADABLE:  # the trainer says what is wrong with it
+            return None
+    if not held:
+        return None
+    trained, frozen = ([size for size, still in held if still is wanted] for wanted in (False, True))
+    return Weights(sum(trained), sum(size for size in trained if size < SMALL_BYTES), sum(frozen), slots)
+
+
+def tensors(group: Any, still: frozenset[str], frozen: bool) -> Iterator[tuple[int, bool]]:
+    """Yield the bytes of each tensor of a group and those below it, and whether its layer is frozen."""
+    for name in group:
+        if name == OPTIMIZER and group.name == "/":
+            continue
+        held = group[name]
+        if isinstance(held, pyfive.Dataset):
+            yield int(held.size) * held.dtype.itemsize, frozen
+        else:
+            yield from tensors(held, still, frozen or called(held) in still)
+
+
+def called(group: Any) -> str | None:
+    """Return the name of the layer that a group is of, or whose variables it holds."""
+    name = group.attrs.get("name") or (group["vars"].attrs.get("name") if "vars" in group else None)
+    return name.decode(errors="replace") if isinstance(name, bytes) else name
+
+
+def frozen_layers(config: Config) -> frozenset[str]:
+    """Return the names of layers that training leaves as they are, and only of such."""
+    layers = [held for part in parts(config.get("config")) if "trainable" in (held := mapping(part.get("config")))]
+    names = {
+        bool(still): {str(one.get("name")) for one in layers if one["trainable"] is still} for still in (False, True)
+    }
+    return frozenset(names[False] - names[True])
+
+
+def slots_of(optimizer: Any) -> int:
+    """Return how many tensors an optimizer keeps for each weight, the most where there are several."""
+    found = [part for part in parts(optimizer) if "class_name" in part and part["class_name"] not in (SEVERAL, SCALED)]
+    return max((slots(part) for part in found if "learning_rate" in mapping(part.get("config"))), default=MOST)
+
+
+def slots(optimizer: Config) -> int:
+    """Return how many tensors one optimizer keeps for each weight."""
+    settings = mapping(optimizer.get("config"))
+    usual = SLOTS.get(str(optimizer["class_name"]), MOST)
+    own = ("momentum",) if optimizer["class_name"] == "Muon" else ()
+    return usual + sum(bool(settings.get(name)) for name in EXTRA if name not in own)

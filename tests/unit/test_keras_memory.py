@@ -1,0 +1,159 @@
+"""What a model's file tells of memory beside Keras itself, and which trainer follows from it."""
+
+import json
+import math
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from benchmarks.footprints import FITTED
+from keras import layers, optimizers
+
+from common.errors import ModelError
+from common.plan import keras_activations, keras_memory, keras_weights
+from common.plan.plan import Trainer
+
+MB = 1 << 20
+STOCK = {"trainer": 384, "trainer-512": 512, "trainer-large": 512}
+OPTIMIZERS = {
+    "sgd": lambda: optimizers.SGD(0.1),
+    "momentum": lambda: optimizers.SGD(0.1, momentum=0.9),
+    "rmsprop": lambda: optimizers.RMSprop(momentum=0.9, centered=True),
+    "adam": lambda: optimizers.Adam(),
+    "amsgrad": lambda: optimizers.Adam(amsgrad=True),
+    "ema": lambda: optimizers.AdamW(use_ema=True),
+    "accumulating": lambda: optimizers.Adam(gradient_accumulation_steps=4),
+    "scaled": lambda: optimizers.LossScaleOptimizer(optimizers.Adam()),
+    **{name.lower(): getattr(optimizers, name) for name in keras_weights.SLOTS},
+}
+
+
+def config_of(path):
+    with zipfile.ZipFile(path) as file:
+        return json.loads(file.read("config.json"))
+
+
+def saved(model, path):
+    model.save(path)
+    return keras_weights.read(path, config_of(path))
+
+
+def bytes_of(variables):
+    return sum(math.prod(variable.shape) * 4 for variable in variables)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("trained", [False, True])
+def test_slots_are_those_of_keras(tmp_path, name, trained):
+    model = keras.Sequential([keras.Input((100,)), layers.Dense(120), layers.Dense(50)])
+    model.compile(OPTIMIZERS[name](), "mse")
+    if trained:
+        model.fit(np.zeros((4, 100)), np.zeros((4, 50)), verbose=0)
+    else:
+        model.optimizer.build(model.trainable_variables)
+    found = saved(model, tmp_path / "m.keras")
+    assert (found.trained, found.frozen) == (bytes_of(model.trainable_variables), 0)
+    slots = bytes_of(model.optimizer.variables) / found.trained
+    more = 1 if name == "muon" else 0  # which keeps a second one for few weights
+    assert slots == pytest.approx(found.slots - more, abs=0.05)
+
+
+def test_every_optimizer_of_keras_is_known():
+    several = {"LossScaleOptimizer", "MultiOptimizer", "Optimizer", "OptimizerMap"}
+    classes = {name for name in dir(optimizers) if isinstance(getattr(optimizers, name), type)}
+    assert classes - several == set(keras_weights.SLOTS)
+
+
+def test_weights_that_are_not_trained_have_no_slots(tmp_path):
+    base = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(16, 3), layers.BatchNormalization()], name="base")
+    base.trainable = False
+    model = keras.Sequential([keras.Input((8, 8, 1)), base, layers.Flatten(), layers.Dense(10)])
+    model.compile("adam", "mse")
+    found = saved(model, tmp_path / "m.keras")
+    assert found.trained == bytes_of(model.trainable_variables)
+    assert found.trained + found.frozen == bytes_of(model.weights)
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_what_layers_give_is_what_keras_says(tmp_path, name):
+    model = FITTED[name].build()
+    model.save(tmp_path / "m.keras")
+    found = keras_activations.activations(config_of(tmp_path / "m.keras"), 1)
+    expected = [list(layer.output.shape[1:]) for layer in flat(model)]
+    assert [one.given for one in found] == expected
+
+
+def flat(model):
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from flat(layer)
+        elif not isinstance(layer, layers.InputLayer):
+            yield layer
+
+
+def test_a_frozen_part_keeps_nothing(tmp_path):
+    FITTED["frozen"].build().save(tmp_path / "m.keras")
+    found = keras_activations.activations(config_of(tmp_path / "m.keras"), 1)
+    assert [one.frozen for one in found] == [True] * (len(found) - 1) + [False]
+
+
+def test_no_weights_no_estimate(tmp_path):
+    model = keras.Sequential([layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="not yet been built"):
+        model.save(tmp_path / "m.keras")
+    assert keras_memory.read(tmp_path / "m.keras") is None
+    assert keras_memory.trainer(None, 32, 1, STOCK) == Trainer("trainer", 384, "trainer-512", None, None)
+
+
+@pytest.fixture(scope="module")
+def footprints(tmp_path_factory):
+    """Give a function that returns the footprint of a network of so many weights, in millions, with an optimizer."""
+    folder = tmp_path_factory.mktemp("footprints")
+
+    def footprint(millions, optimizer="adam"):
+        path = folder / f"{millions}-{optimizer}.keras"
+        if not path.exists():
+            width = round(millions * 1e6 / 2000)
+            model = keras.Sequential([keras.Input((1000,)), layers.Dense(width), layers.Dense(1000)])
+            model.compile(optimizer, "mse")
+            model.save(path)
+        return keras_memory.read(path)
+
+    return footprint
+
+
+@pytest.mark.parametrize(
+    ("millions", "optimizer", "action"),
+    [(1, "adam", "trainer"), (8, "adam", "trainer"), (12, "adam", "trainer-512"), (12, "sgd", "trainer")],
+)
+def test_the_smallest_trainer_that_holds_the_model(footprints, millions, optimizer, action):
+    found = keras_memory.trainer(footprints(millions, optimizer), 32, 1, STOCK)
+    assert (found.action, found.memory, found.micro) == (action, STOCK[action], None)
+    assert found.estimated * keras_memory.MARGIN <= found.memory * MB
+
+
+def test_a_model_that_fits_no_trainer_is_refused_with_the_numbers(footprints):
+    found = footprints(25)
+    need, plain = (one.bytes(1, 1) for one in (found, footprints(25, "sgd")))
+    with pytest.raises(ModelError) as error:
+        keras_memory.trainer(found, 32, 1, STOCK)
+    larger = math.ceil(need * keras_memory.MARGIN / MB / 64) * 64
+    assert str(error.value) == (
+        f"model: needs about {need // MB} MB for 25 million parameters with Adam, the largest trainer has 512: SGD "
+        f"would need {plain // MB}, or DL_TRAINER_MEMORY={larger} where the platform allows it"
+    )
+    room = {**STOCK, "trainer-large": larger}
+    assert keras_memory.trainer(found, 32, 1, room).action == "trainer-large"
+
+
+def test_batches_that_fit_no_trainer_are_cut(tmp_path):
+    body = [layers.Conv2D(64, 3, padding="same", activation="relu") for _ in range(4)]
+    model = keras.Sequential([keras.Input((64, 64, 3)), *body, layers.GlobalAveragePooling2D(), layers.Dense(10)])
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.keras")
+    read = keras_memory.read(tmp_path / "m.keras")
+    found = keras_memory.trainer(read, 256, 1, STOCK)
+    assert (found.memory, found.micro in (32, 64)) == (512, True)
+    assert read.bytes(2 * found.micro, 1) * keras_memory.MARGIN > 512 * MB
