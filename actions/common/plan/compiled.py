@@ -71,7 +71,7 @@ def read(config: Any, names: Names | None) -> Compiled:
         raise ModelError(
             "model: got no optimizer and loss, expected a compiled model (model.compile before model.save)"
         )
-    refuse_code(held["optimizer"])
+    refuse_code(held["optimizer"], "optimizers")
     found = losses(held["loss"], names)
     metrics, weighted = (list(forms("metric", held.get(name))) for name in ("metrics", "weighted_metrics"))
     kinds = {canonical("metric", metric) for metric in metrics + weighted}

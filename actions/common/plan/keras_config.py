@@ -58,7 +58,7 @@ def is_foreign(part: Config) -> bool:
     return part.get("class_name") not in FUNCTIONS and word(module).split(".")[0] != "keras"
 
 
-def refuse_code(config: Any) -> None:
+def refuse_code(config: Any, expected: str = "layers") -> None:
     """Refuse what needs code beyond Keras itself: Lambda layers, custom classes, functions."""
     for part in parts(config):
         if "class_name" not in part:
@@ -66,7 +66,7 @@ def refuse_code(config: Any) -> None:
         if part["class_name"] == "Lambda" or not is_own(part):
             module = f"{word(part['module'])}." if is_foreign(part) else ""
             what = f"{module}{called(part)}"
-            raise ModelError(f"model: got {what}, expected layers of Keras itself without code of their own")
+            raise ModelError(f"model: got {what}, expected {expected} of Keras itself without code of their own")
         if part["class_name"] == "DTypePolicy" and mapping(part.get("config")).get("name") == "bfloat16":
             raise ModelError("model: got the dtype bfloat16, expected float32 or mixed_bfloat16")
         if word(part["class_name"]).startswith("Quantized"):

@@ -12,6 +12,7 @@ from common.data import formats
 from common.data.archive import UNREADABLE, Bounded, cause, open_zip
 from common.errors import ModelError
 from common.plan import compiled
+from common.plan.keras_adapted import refuse_unadapted
 from common.plan.keras_config import Config, called, mapping, parts, refuse_code, word
 from common.plan.keras_inputs import ModelInput, inputs
 from common.plan.keras_outputs import ModelOutput, names, outputs
@@ -105,6 +106,7 @@ def describe(config: Any) -> KerasFile:
         raise ModelError(f"model: got class {got}, expected a Sequential or Functional model")
     refuse_code({name: value for name, value in held.items() if name != "compile_config"})
     refuse_stateful(held)
+    refuse_unadapted(held)
     sequential = held["class_name"] == "Sequential"
     found = compiled.read(held.get("compile_config"), None if sequential else names(held))
     ends = (inputs(held), outputs(held, found.losses))

@@ -14,6 +14,7 @@ import pyfive
 from pyfive.core import InvalidHDF5File
 
 from common.data import archive
+from common.plan.keras_adapted import normalizations, refuse_identity
 from common.plan.keras_config import Config, mapping, parts
 
 WEIGHTS = "model.weights.h5"
@@ -52,7 +53,9 @@ def read(path: Path, config: Config) -> Weights | None:
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file:
         file.extract(WEIGHTS, folder)
         try:
-            held = list(tensors(pyfive.File(Path(folder) / WEIGHTS), frozen_layers(config), frozen=False))
+            opened = pyfive.File(Path(folder) / WEIGHTS)
+            check_adapted(opened, normalizations(config))
+            held = list(tensors(opened, frozen_layers(config), frozen=False))
         except UNREADABLE:  # the trainer says what is wrong with it
             return None
     if not held:
@@ -71,6 +74,17 @@ def tensors(group: Any, still: frozenset[str], frozen: bool) -> Iterator[tuple[i
             yield int(held.size) * held.dtype.itemsize, frozen
         else:
             yield from tensors(held, still, frozen or called(held) in still)
+
+
+def check_adapted(group: Any, names: frozenset[str]) -> None:
+    """Refuse a file with a Normalization of one of these names that was not adapted."""
+    for name in group if names else ():
+        held = group[name]
+        if isinstance(held, pyfive.Dataset):
+            continue
+        if (layer := called(held)) in names and "vars" in held:
+            refuse_identity(layer, held["vars"])
+        check_adapted(held, names)
 
 
 def called(group: Any) -> str | None:

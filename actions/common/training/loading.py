@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from common.errors import ModelError
 from common.plan.keras_config import parts
+from common.storage.state import within
 from common.training.causes import sentence
 from common.training.variables import optimizers
 
@@ -38,9 +40,7 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
             free_batch(Path(folder) / "config.json")
             model = keras.models.load_model(folder, safe_mode=True)
     except UNLOADABLE as error:
-        hidden = isinstance(error, NameError)  # Keras' own, where it cannot open the weights
-        why = "model.weights.h5 is damaged, expected it as model.save wrote it" if hidden else sentence(error)
-        raise ModelError(f"model: Keras cannot load it: {why}") from error
+        raise ModelError(f"model: Keras cannot load it: {cause(error)}") from error
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ModelError("model: got no compile configuration, expected a model saved after model.compile()")
     built = bool(model.built)
@@ -48,9 +48,27 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
         build(model, example)
     for optimizer in optimizers(model):
         begin(optimizer)
+    check_finite(model)
     if not model.trainable_variables:
         raise ModelError("model: got no trainable weights, expected at least one")
     return model, built
+
+
+def cause(error: Exception) -> str:
+    """Return why a model cannot be loaded."""
+    if isinstance(error, NameError):  # Keras' own, where it cannot open the weights
+        return "model.weights.h5 is damaged, expected it as model.save wrote it"
+    if "could not be loaded" in str(error):
+        return "model.weights.h5 holds other weights than config.json says, expected both as model.save wrote them"
+    return sentence(error)
+
+
+def check_finite(model: Any) -> None:
+    """Refuse weights that cannot be trained on: every loss would be NaN, and a lower learning rate no help."""
+    for variable in model.weights:
+        values = np.asarray(variable.value.read_value())
+        if values.dtype.kind == "f" and not within(values, float(np.finfo(values.dtype).max)):
+            raise ModelError(f"model: weight {variable.path} holds NaN or infinity, expected finite numbers")
 
 
 def begin(optimizer: Any) -> None:
