@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 import images
+import plugins
 import zips
 from local_platform import DEFAULT_STATE, read_env
 from services import ROOT, write_private
@@ -37,7 +38,7 @@ class DeployError(Exception):
 
 def deploy(environment: Mapping[str, str], kinds: bool) -> str:
     """Package, deploy and return what wskdeploy said; with `kinds`, by runtime kinds in place of image names."""
-    zips.build_all()
+    zips.build_all(own=plugins.collect(plugins.named(environment.get("DL_PLUGINS", ""))))
     manifest = write_manifest(environment, kinds)
     check_set(environment, manifest)
     write_runtimes(environment)
@@ -152,7 +153,7 @@ def main(kinds: bool, remove: bool) -> None:
             print(f"deploying {MADE_MANIFEST.name}: {MANIFEST.name} with kinds in place of images")
             print(f"the OpenWhisk has to list the kinds of {RUNTIMES}")
         said = undeploy(environment) if remove else deploy(environment, kinds)
-    except (DeployError, zips.PackageError) as error:
+    except (DeployError, plugins.PluginError, zips.PackageError) as error:
         sys.exit(f"scripts/deploy: {error}")
     print(said.strip())
 

@@ -5,6 +5,7 @@ would silently drop or add when it zips a folder itself (empty files, symlinks, 
 """
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,10 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
+import plugins
+from plugins import Plugins
+
+NONE = Plugins({}, None)
 ROOT = Path(__file__).resolve().parent.parent
 ZIPS = ROOT / ".local" / "zips"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
@@ -27,10 +32,13 @@ class PackageError(Exception):
     """A source that must not be packaged, in one sentence."""
 
 
-def build_all(root: Path = ROOT, zips: Path = ZIPS) -> list[Path]:
+def build_all(root: Path = ROOT, zips: Path = ZIPS, own: Plugins = NONE) -> list[Path]:
     """Build every zip, remove those whose source is gone, and return their paths."""
     zips.mkdir(parents=True, exist_ok=True)
     contents = {main.parent.name: python_action(main.parent) for main in sorted(root.glob("actions/*/__main__.py"))}
+    if own.document:
+        for name, files in (("planner", {}), ("trainer", own.files)):
+            contents[name] |= {"plugins.json": own.document, **files}
     contents |= {path.stem: conductor(path) for path in sorted(root.glob("compositions/*.js"))}
     built = [write(zips / f"{name}.zip", files) for name, files in contents.items()]
     for path in set(zips.glob("*.zip")) - set(built):
@@ -119,9 +127,9 @@ def write(path: Path, files: Mapping[str, bytes]) -> Path:
 def main() -> None:
     """Build all and say what was built."""
     try:
-        for path in build_all():
+        for path in build_all(own=plugins.collect(plugins.named(os.environ.get("DL_PLUGINS", "")))):
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
-    except PackageError as error:
+    except (PackageError, plugins.PluginError) as error:
         sys.exit(f"scripts/package: {error}")
 
 

@@ -26,7 +26,7 @@ RUN = {
 HELD = {  # wings, or modules of wings
     "planner": {"data", "plan", "reports/progress", "rounds", "storage"},
     "splitter": {"data", "plan/keras_names", "rounds", "split", "storage", *PLAN},
-    "trainer": {"training", "plan/keras_config", "plan/schedule", "storage/state", "storage/transfer"},
+    "trainer": {"training", "plan/keras_config", "plan/plugins", "plan/schedule", "storage/state", "storage/transfer"},
     "reducer": {"split/slices", "split/wave", *RUN},
     "evaluator": {"reports/evaluation", "reports/report", "training/processor", *RUN},
     "status": {"reports/progress", *RUN},

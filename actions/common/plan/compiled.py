@@ -10,6 +10,7 @@ from typing import Any
 from common.errors import ModelError
 from common.plan.keras_config import Config, called, is_own, mapping, parts, refuse_code, word
 from common.plan.keras_names import LOSSES, MEANS, OTHERS, is_accuracy
+from common.plan.plugins import is_plugin
 
 Form = str | Config
 CROSSENTROPY = "crossentropy"  # Keras takes one of three, by the shape of the labels
@@ -168,6 +169,8 @@ def forms(kind: str, held: Any) -> Iterator[Form]:
 
 def canonical(kind: str, form: Form) -> str:
     """Return a loss' or metric's name in Keras' spelling; ModelError, by its own name, for what Keras does not have."""
+    if not isinstance(form, str) and is_plugin(form):
+        return called(form)
     if isinstance(form, str):
         name, found = word(form), STRINGS[kind].get(form) or SPECIAL[kind].get(form.lower())
     else:
@@ -181,7 +184,9 @@ def canonical(kind: str, form: Form) -> str:
 
 
 def is_known(part: Config) -> bool:
-    """Return whether an object is Keras' own: a class, or a function by the name of a loss or metric."""
+    """Return whether an object is Keras' own, a class, or a function by the name of a loss or metric; or a plugin's."""
+    if is_plugin(part):
+        return True
     if part.get("class_name") == "function":
         return str(part.get("config")) in OBJECTS["metric"]
     return is_own(part)
@@ -194,5 +199,7 @@ def name_of(metric: Form) -> str:
 
 
 def any_class(loss: Form) -> bool:
-    """Return whether a loss leaves out labels of one number, which may be any."""
-    return not isinstance(loss, str) and mapping(loss.get("config")).get("ignore_class") is not None
+    """Return whether labels may be any: a loss leaves out those of one number, or is a plugin's."""
+    if isinstance(loss, str):
+        return False
+    return is_plugin(loss) or mapping(loss.get("config")).get("ignore_class") is not None

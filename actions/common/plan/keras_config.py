@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from common.errors import ModelError, plain
+from common.plan.plugins import is_plugin
 
 Config = dict[str, Any]
 FUNCTIONS = ("function", "__lambda__")
@@ -63,7 +64,7 @@ def refuse_code(config: Any, expected: str = "layers") -> None:
     for part in parts(config):
         if "class_name" not in part:
             continue
-        if part["class_name"] == "Lambda" or not is_own(part):
+        if part["class_name"] == "Lambda" or not (is_own(part) or is_plugin(part)):
             module = f"{word(part['module'])}." if is_foreign(part) else ""
             what = f"{module}{called(part)}"
             raise ModelError(f"model: got {what}, expected {expected} of Keras itself without code of their own")

@@ -1,5 +1,6 @@
 """A `.keras` file as a compiled model that takes batches of any length; used by the learner, imports TensorFlow."""
 
+import importlib
 import json
 import tempfile
 import warnings
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 
 from common.errors import ModelError
+from common.plan import plugins
 from common.plan.keras_config import parts
 from common.storage.state import within
 from common.training.causes import sentence
@@ -29,6 +31,8 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
 
     One that had not is built for examples of this shape, always with the same weights.
     """
+    for name in plugins.known().modules:  # which register their classes at Keras
+        importlib.import_module(name)
     # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)  # layers draw their seeds when they are made; every lane must draw the same

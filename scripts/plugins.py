@@ -1,0 +1,67 @@
+"""What an operator's own modules, named by DL_PLUGINS, add to the actions: their code, and what they register at Keras.
+
+They are imported once in the environment of the trainer's image: what fails there fails here, before anything is
+deployed. A module in the folder `plugins/` goes into the trainer's zip; one that the image has stays there.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "plugins"
+PYTHON = ROOT / ".venv-tensorflow" / "bin" / "python"
+LIST = """
+import importlib, json, sys
+import keras
+before = set(keras.saving.get_custom_objects())
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps(sorted(set(keras.saving.get_custom_objects()) - before)))
+"""
+
+
+class PluginError(Exception):
+    """A plugin that cannot be deployed, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """The files of modules by their place in a zip, and `plugins.json`, as common/plan/plugins.py reads it."""
+
+    files: Mapping[str, bytes]
+    document: bytes | None
+
+
+def named(text: str) -> list[str]:
+    """Return the modules that DL_PLUGINS names, parted by commas or spaces."""
+    return re.findall(r"[^\s,]+", text)
+
+
+def collect(modules: list[str], folder: Path = FOLDER) -> Plugins:
+    """Import modules as the trainer will; PluginError where one cannot be, or none registers anything."""
+    if not modules:
+        return Plugins({}, None)
+    command = [str(PYTHON), "-c", LIST, *modules]
+    ran = subprocess.run(command, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        cause = (ran.stderr.strip().splitlines() or ["no reason"])[-1]
+        raise PluginError(f"DL_PLUGINS: got {', '.join(modules)}, which the trainer cannot import: {cause}")
+    names = json.loads(ran.stdout.strip().splitlines()[-1])
+    if not names:
+        expected = "expected classes with keras.saving.register_keras_serializable"
+        raise PluginError(f"DL_PLUGINS: got {', '.join(modules)}, which register nothing, {expected}")
+    document = json.dumps({"modules": modules, "names": names}).encode()
+    return Plugins({name: path.read_bytes() for name, path in sources(modules, folder).items()}, document)
+
+
+def sources(modules: list[str], folder: Path) -> dict[str, Path]:
+    """Return the Python files of modules in the folder, whole packages, by their place below it."""
+    found: dict[str, Path] = {}
+    for top in dict.fromkeys(module.partition(".")[0] for module in modules):
+        paths = sorted((folder / top).rglob("*.py")) or [folder / f"{top}.py"]
+        found |= {str(path.relative_to(folder)): path for path in paths if path.exists()}
+    return found
