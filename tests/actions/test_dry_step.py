@@ -29,7 +29,7 @@ def prepare(s3, tmp_path, request):
         objects.client.put_object(Bucket=at.bucket, Key=at.key, Body=path.read_bytes())
         batch = {"x": {"shape": [16, *x], "dtype": "<f4"}, "y": {"shape": [16, *y], "dtype": "<f4" if y else "|u1"}}
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        ends = {"inputs": None, "outputs": None, "learning_rate": None}
+        ends = {"inputs": None, "outputs": None, "learning_rate": None, "micro": None}
         get = {"model": objects.presign_get(at)}
         measured = learners.prepare({**ends, "get": get, "model_sha256": sha256, "batch": batch})
         fresh = Learner(path, example=x).export_state()
