@@ -108,7 +108,8 @@ def test_result_is_plain_json_and_is_kept(job, result):
     assert json.loads(text) == result == json.loads(job.read(keys.REPORT))
     assert set(result) == {
         "run", "accuracy", "loss", "metrics", "epochs", "passes", "rounds", "seconds", "activations",
-        "gb_seconds_estimated", "weights_sha256", "final", "processors", "warnings", "validation", "stopped", "memory",
+        "gb_seconds_estimated", "weights_sha256", "final", "processors", "warnings", "validation", "stopped",
+        "memory", "averaging",
     }  # fmt: skip
     assert (result["run"], result["activations"], result["warnings"]) == ("evaluator", 1 + 1 + 3 + 10 + 26 + 1, [])
     assert (result["epochs"], result["passes"]) == (4, 4)
@@ -116,6 +117,9 @@ def test_result_is_plain_json_and_is_kept(job, result):
     assert list(result["seconds"]) == ["split", "train", "evaluate", "total"]
     assert all(value > 0 for value in result["seconds"].values())
     assert result["gb_seconds_estimated"] > 0
+    counts = {kind: held["count"] for kind, held in result["averaging"].items()}
+    # Adam's slots and the weights; batch norm's two averages; Adam's iterations and rate
+    assert counts == {"mean": 3 * 6, "moments": 0, "forward": 2, "first": 2}
     estimated, measured = result["memory"]["estimated"], result["memory"]["measured"]
     assert 150 << 20 < estimated < 300 << 20 and measured > 150 << 20  # this process holds the other tests' models, too
     assert result["processors"] == [processor.present()]

@@ -28,7 +28,7 @@ HELD = {  # wings, or modules of wings
     "splitter": {"data", "plan/keras_names", "rounds", "split", "storage", *PLAN},
     "trainer": {"training", "plan/keras_config", "plan/plugins", "plan/schedule", "storage/state", "storage/transfer"},
     "reducer": {"split/slices", "split/wave", *RUN},
-    "evaluator": {"reports/evaluation", "reports/report", "training/processor", *RUN},
+    "evaluator": {"reports/evaluation", "reports/report", "reports/rules", "training/processor", *RUN},
     "status": {"reports/progress", *RUN},
     "on-upload": set(),
 }

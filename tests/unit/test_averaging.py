@@ -166,6 +166,23 @@ def test_a_state_that_is_cut_off_is_told(tmp_path):
         b"".join(averaging.merged([cut], [1.0], {}))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+def test_whole_numbers_of_layers_must_be_the_same_in_all_lanes(tmp_path, monkeypatch, dtype):
+    monkeypatch.setitem(RULES, "weight.0004.table", "keep")
+    tables = [np.arange(9).astype(dtype) for _ in range(3)]
+    lanes = [lane({**tensors(0), "weight.0004.table": one}, tmp_path / f"{k}") for k, one in enumerate(tables)]
+    got, _ = read(averaging.merged(lanes, [1.0, 2.0, 3.0], {}), tmp_path / "out")
+    np.testing.assert_array_equal(got["weight.0004.table"], tables[0])
+    tables[2][8] += 1
+    odd = lane({**tensors(0), "weight.0004.table": tables[2]}, tmp_path / "odd")
+    with pytest.raises(RunError) as error:
+        list(averaging.merged([*lanes[:2], odd], [1.0, 2.0, 3.0], {}))
+    expected = "weight.0004.table: lane 2 got other whole numbers than lane 0, expected the same in all lanes"
+    assert str(error.value) == expected
+    last = averaging.merged([*lanes[:2], odd], [1.0, 2.0, 3.0], {}, rules=RULES)  # of averages of several rounds
+    np.testing.assert_array_equal(read(last, tmp_path / "last")[0]["weight.0004.table"], tables[0])
+
+
 def test_metadata_survives(tmp_path):
     one = lane(tensors(0), tmp_path / "0", examples=5, sums={"loss": [2.0, 5.0]})
     _, metadata = read(averaging.merged([one], [1], {"lanes": json.dumps([1])}), tmp_path / "out")

@@ -13,6 +13,7 @@ from string import Template
 from typing import Any
 
 from common.plan.plan import Plan
+from common.reports import rules
 from common.rounds import ledger, rejection, rounds, shares, steering, stopping, warm_up
 from common.rounds.ledger import Slice, Wave
 from common.rounds.stopping import Stop
@@ -65,6 +66,7 @@ def facts(run: Run, plan: Plan, began: float, found: Sequence[shares.Share]) -> 
             split["activation_seconds"] + sum(wave.reducer_seconds for wave in waves) + now - began,
         ),
         "memory": {"estimated": plan.trainer.estimated, "measured": measured_peak(warm, found, summaries)},
+        "averaging": rules.told(run, plan),
         "processors": kinds,
         "warnings": [
             *(*plan.warnings, *split["warnings"], *warnings(plan, waves)),

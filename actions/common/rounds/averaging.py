@@ -19,6 +19,7 @@ from common.storage.state import Entry
 CHUNK = 1 << 16  # elements: half a megabyte of float64, which a processor's cache holds
 AHEAD = 1 << 18  # bytes of a lane read ahead: few reads for many small tensors
 HEADER = 1 << 16  # bytes: most headers fit, one read instead of two
+TABLES = "weight."  # how the names of layers' tensors begin that no gradient changes
 OPTIMIZER = "optimizer."  # how the names of the optimizer's tensors begin
 
 Read = Callable[[int, int], bytes]  # begin, end -> those bytes of the file
@@ -85,6 +86,13 @@ def averaged(lanes: Sequence[Lane], weights: Sequence[float], rule: str, name: s
         partner = rule.removeprefix(state.MOMENTS_VARIANCE)
         return total_variance(list(values), [lane.chunk(partner, first, last) for lane in lanes], weights)
     return mean(values, weights)
+
+
+def check_alike(lanes: Sequence[Lane], kept: Chunk, name: str, first: int, last: int) -> None:
+    """Refuse whole numbers of a layer in which lanes differ: they have no average, and lane 0's are not the others'."""
+    for number, lane in enumerate(lanes[1:], 1):
+        if not np.array_equal(lane.chunk(name, first, last), kept):
+            raise RunError(f"{name}: lane {number} got other whole numbers than lane 0, expected the same in all lanes")
 
 
 def mean(values: Iterable[Chunk], weights: Sequence[float]) -> Chunk:
@@ -198,6 +206,7 @@ def merged(
     others = [*([outer.start, outer.before] if outer else []), *([fresh] if fresh else [])]
     others += [moving.start] if moving else []
     check([*lanes, *others], [*weights, *[0.0] * len(others)])
+    peers = rules is None
     rules = rules or lanes[0].progress.rules
     head = state.write_header(lanes[0].tensors, metadata)
     yield head
@@ -209,6 +218,8 @@ def merged(
                 value = moving.forward(rules[name], name, first, last)
             else:
                 value = averaged(lanes, weights, rules[name], name, first, last)
+                if peers and rules[name] == state.KEEP and name.startswith(TABLES):
+                    check_alike(lanes, value, name, first, last)
             if outer and trainable(name):
                 value = value + outer.push(name, first, last)
             yield rounded(value, entry, name).tobytes()
