@@ -89,6 +89,7 @@ class Lanes:
             batch=BATCH,
             seed=0,
             learning_rate=None,
+            optimizer=None,
             outer_momentum=momentum,
             optimizer_state="average",
             weighting="accuracy",

@@ -13,7 +13,7 @@ from common.training.evaluate import evaluate, save, validate, validation_set
 from common.training.lane import MARGIN_SECONDS, Lane, check_weights
 from common.training.memory import PeakMemory
 from common.training.model import Data, Learner
-from common.training.warm import Arrays, Learners, as_data
+from common.training.warm import Arrays, Learners, Which, as_data
 
 SETS, LEARNERS = Arrays(limit=4), Learners()  # a shard and the next one, validation and test set
 ENDED = False  # whether the container ends after this answer: the proxy looks here
@@ -24,6 +24,7 @@ EXPECTED = (
     "schedule",
     "model_sha256",
     "learning_rate",
+    "optimizer",
     "rate",
     "micro",
     "get",
@@ -70,7 +71,7 @@ def train(params: dict[str, Any]) -> dict[str, Any]:
     if began > deadline - MARGIN_SECONDS:
         return {"late": True, **place, "step": params["start"]}
     with PeakMemory() as peak:
-        known = LEARNERS.knows(params["model_sha256"], params["learning_rate"])
+        known = LEARNERS.knows(Which.of(params))
         learner, progress = start(params)
         before = progress.seconds
         shard = SETS.open(params["shard"], {name: params["get"][name] for name in params["arrays"]})
@@ -87,8 +88,7 @@ def train(params: dict[str, Any]) -> dict[str, Any]:
 def start(params: dict[str, Any]) -> tuple[Learner, Progress]:
     """Return the learner in the slice's first state, and where that state stands."""
     get = params["get"]
-    which = (get["model"], params["model_sha256"], params["learning_rate"])
-    learner = LEARNERS.take(*which, initial=not get["state"], example=params.get("example"))
+    learner = LEARNERS.take(get["model"], Which.of(params), initial=not get["state"], example=params.get("example"))
     progress = Progress(learner.rules, params["round"], params["lane"], 0, decays=learner.decays)
     if get["state"]:
         tensors, metadata = transfer.fetch_state(get["state"])

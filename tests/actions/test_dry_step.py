@@ -10,7 +10,7 @@ from keras import layers
 from common.errors import ModelError, kind
 from common.storage.objects import Location, Objects
 from common.training.model import Learner
-from common.training.warm import Learners
+from common.training.warm import Learners, Which
 
 SPARSE = "sparse_categorical_crossentropy"
 
@@ -29,11 +29,11 @@ def prepare(s3, tmp_path, request):
         objects.client.put_object(Bucket=at.bucket, Key=at.key, Body=path.read_bytes())
         batch = {"x": {"shape": [16, *x], "dtype": "<f4"}, "y": {"shape": [16, *y], "dtype": "<f4" if y else "|u1"}}
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        ends = {"inputs": None, "outputs": None, "learning_rate": None, "micro": None}
+        ends = {"inputs": None, "outputs": None, "learning_rate": None, "optimizer": None, "micro": None}
         get = {"model": objects.presign_get(at)}
         measured = learners.prepare({**ends, "get": get, "model_sha256": sha256, "batch": batch})
         fresh = Learner(path, example=x).export_state()
-        left = learners.take("", sha256, None, True, list(x)).export_state()
+        left = learners.take("", Which(sha256), True, list(x)).export_state()
         for name, tensor in fresh.items():  # a model that was never built has the same weights everywhere
             np.testing.assert_array_equal(left[name], tensor, err_msg=name)
         return measured

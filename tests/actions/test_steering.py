@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from itertools import pairwise
 
 import keras
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from safetensors.numpy import load
 
 from common.errors import ParameterError
+from common.plan import plan as plans
+from common.rounds import drive, pace, slices, warm_up
 from common.storage import keys
 from common.storage.run import Run
 from common.training.model import Learner
@@ -103,6 +106,34 @@ def test_a_run_goes_on_from_what_another_came_to(job, result):
         name: tensor.tolist() for name, tensor in ended.items() if not name.startswith("seed.")
     }
     assert max(int(tensor) for name, tensor in begun.items() if name.endswith("iteration")) > 0
+
+
+def test_another_optimizer_begins_anew(job, result):
+    asked = {"class_name": "SGD", "config": {"learning_rate": 0.05, "momentum": 0.9}}
+    args = {"s3": job.args["s3"], "run": "on-by-sgd", "dataset": "evaluator/d.npz", "model": "run://steering"}
+    job.action("planner")({**args, "optimizer": asked, "workers": 1, "epochs": 1, "rounds": 1, "batch_size": 32})
+    run = Run(job.run.objects, "on-by-sgd")
+    plan = plans.read(run)
+    assert (plan.model.rate, plan.optimizer["class_name"]) == (0.05, "SGD")
+    warm_up.give_up(run, None)
+    job.action("splitter")({**args, "run": run.name})
+    turn = drive.Turn("me", None, [], None, 1e12, pace.Limits(6000, 30))
+    (value,) = slices.values(run, plan, drive.take(run, plan, turn)[0])
+    job.action("trainer")(json.loads(json.dumps(value)))
+    key = keys.state_key(0, 0, plan.schedule().steps(0, 0))
+    found = load(run.objects.read(run.at(key)))
+    plain = job.load("final.keras")
+    plain.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    data = plan.data(run.objects)
+    x, y = (np.load(io.BytesIO(data.objects.read(data.at(keys.shard_key(0, name))))) for name in "xy")
+    order, bounds = plan.schedule().order(0, 0)
+    for first, last in pairwise(bounds):
+        plain.train_on_batch(x[order[first:last]], y[order[first:last]])
+    trained = [tensor for name, tensor in sorted(found.items()) if name.startswith("trainable.")]
+    for ours, theirs in zip(trained, plain.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-5)
+    slots = [name for name in found if name.startswith("optimizer.")]
+    assert len(slots) == 2 + len(trained) and all("momentum" in name or "sgd" in name.lower() for name in slots)
 
 
 def test_plain_keras_finds_the_same_numbers(job, result):

@@ -77,8 +77,8 @@ class Lanes:
         return {
             "kind": "train",
             "run": run, "wave": 3, "round": round_, "lane": lane, "start": start, "attempt": 1, "micro": None,
-            "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None, "model_sha256": self.sha256,
-            "get": get, "shard": f"{run}/{shard}", "arrays": ["x", "y"],
+            "deadline": time.time() + 120, "schedule": NUMBERS, "learning_rate": None,
+            "optimizer": None, "model_sha256": self.sha256, "get": get, "shard": f"{run}/{shard}", "arrays": ["x", "y"],
             "held_arrays": ["x", "y"], "inputs": None, "outputs": None, "next": None, "put": put, "keep_start": False,
             "validation": None, "weighs_by_accuracy": False, "rate": None,
             **changes,
@@ -108,7 +108,7 @@ def evaluation(lanes, run, **changes):
     value = {
         "kind": "evaluate",
         "run": run, "wave": 3, "round": 2, "lane": 0, "start": 0, "attempt": 1, "deadline": time.time() + 120,
-        "learning_rate": None, "model_sha256": lanes.sha256, "rows": [8, 40],
+        "learning_rate": None, "optimizer": None, "model_sha256": lanes.sha256, "rows": [8, 40],
         "held_arrays": ["x", "y"], "inputs": None, "outputs": None, "set": f"{run}/test",
         "get": {"other": None} | {name: lanes.get(key) for name, key in get.items()},
         "put": lanes.objects.presign_put(at["scores"]),

@@ -18,6 +18,7 @@ from common.storage import keys
 from common.storage.objects import Objects
 from common.storage.run import Run
 from common.training.model import Learner
+from common.training.warm import Which
 from tests.plans import plan_of
 
 from .conftest import alone, keras_file, npz
@@ -52,6 +53,7 @@ def test_a_new_run_has_a_warm_up_and_a_resumed_one_has_none(action, given, s3):
             "trainer": "trainer",
             "micro": None,
             "learning_rate": 0.5,
+            "optimizer": None,
             "model_sha256": hashlib.sha256(keras_file()).hexdigest(),
             "inputs": None,
             "outputs": None,
@@ -230,7 +232,7 @@ class TestTrainer:
         assert warm_up.measurements(run) == ([answer], [])
         assert answer["memory"] > 100 << 20
         learners = main.__globals__["LEARNERS"]
-        assert learners.knows(hashlib.sha256(path.read_bytes()).hexdigest(), None)
+        assert learners.knows(Which(hashlib.sha256(path.read_bytes()).hexdigest()))
         # seed generators start anew with each load, and with each round
         kept, fresh = (
             {name: array.tolist() for name, array in learner.export_state().items() if not name.startswith("seed.")}
@@ -262,7 +264,7 @@ class TestTrainer:
         told, value = run.find_json("warm-up/lane-00.json"), self.value(run, path)
         learners = main.__globals__["LEARNERS"]
         for _ in range(2):
-            learners.take(value["get"]["model"], value["model_sha256"], value["learning_rate"], initial=True)
+            learners.take(value["get"]["model"], Which.of(value), initial=True)
         run.objects.delete(run.at("warm-up/lane-00.json"))
         main(value)
         assert run.find_json("warm-up/lane-00.json")["step_seconds"] == told["step_seconds"]

@@ -11,7 +11,7 @@ from benchmarks.footprints import FITTED
 from keras import layers, optimizers
 
 from common.errors import ModelError
-from common.plan import keras_activations, keras_memory, keras_weights
+from common.plan import keras_activations, keras_memory, keras_optimizers, keras_weights, params
 from common.plan.plan import Trainer
 
 MB = 1 << 20
@@ -25,7 +25,7 @@ OPTIMIZERS = {
     "ema": lambda: optimizers.AdamW(use_ema=True),
     "accumulating": lambda: optimizers.Adam(gradient_accumulation_steps=4),
     "scaled": lambda: optimizers.LossScaleOptimizer(optimizers.Adam()),
-    **{name.lower(): getattr(optimizers, name) for name in keras_weights.SLOTS},
+    **{name.lower(): getattr(optimizers, name) for name in keras_optimizers.SLOTS},
 }
 
 
@@ -59,10 +59,17 @@ def test_slots_are_those_of_keras(tmp_path, name, trained):
     assert slots == pytest.approx(found.slots - more, abs=0.05)
 
 
+@pytest.mark.parametrize("name", keras_optimizers.SLOTS)
+def test_an_optimizer_by_name_has_as_many(name):
+    found = params.read({"optimizer": name.lower()})["optimizer"]
+    assert keras_optimizers.slots_of(found) == keras_optimizers.SLOTS[name]
+    assert type(keras.saving.deserialize_keras_object(found)).__name__ == name
+
+
 def test_every_optimizer_of_keras_is_known():
     several = {"LossScaleOptimizer", "MultiOptimizer", "Optimizer", "OptimizerMap"}
     classes = {name for name in dir(optimizers) if isinstance(getattr(optimizers, name), type)}
-    assert classes - several == set(keras_weights.SLOTS)
+    assert classes - several == set(keras_optimizers.SLOTS)
 
 
 def test_weights_that_are_not_trained_have_no_slots(tmp_path):

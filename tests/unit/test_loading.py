@@ -98,3 +98,13 @@ def test_one_model_saved_by_two_lanes_has_the_same_bytes_and_plain_keras_loads_i
     assert (tmp_path / "0.keras").read_bytes() == (tmp_path / "1.keras").read_bytes()
     loaded = keras.models.load_model(tmp_path / "0.keras")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), learners[0].model.predict(x, verbose=0))
+
+
+def test_an_optimizer_that_keras_cannot_make(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.keras")
+    odd = {"module": "keras.optimizers", "class_name": "SGD", "config": {"speed": 1}, "registered_name": None}
+    with pytest.raises(ModelError) as error:
+        Learner(tmp_path / "m.keras", optimizer=odd)
+    assert str(error.value) == "optimizer: Keras cannot make SGD: Argument(s) not recognized: {'speed': 1}"

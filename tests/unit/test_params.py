@@ -14,6 +14,18 @@ ADDRESSES = "s3://bucket/key, a folder s3://bucket/folder/, or a list of at most
 LEAST = {"dataset": "d.npz", "model": "m.keras"}
 
 
+OPTIMIZERS = (
+    "SGD, RMSprop, Adam, AdamW, Nadam, Adamax, Adagrad, Adadelta, Ftrl, Lion, Lamb, Muon, Adafactor, ScheduleFreeAdamW"
+)
+
+
+@pytest.mark.parametrize("value", ["adm", 3, {}, {"class_name": "Own"}, {"class_name": "SGD", "rate": 1}, ["sgd"]])
+def test_no_optimizer_of_keras(value):
+    with pytest.raises(ParameterError) as error:
+        params.read({"optimizer": value})
+    assert str(error.value).endswith(f", expected one of {OPTIMIZERS}, or {{class_name, config}}")
+
+
 def test_defaults_follow_from_what_is_given():
     assert params.complete(LEAST) == {
         "dataset": "d.npz",
@@ -25,6 +37,7 @@ def test_defaults_follow_from_what_is_given():
         "batch_size": 64,
         "local_batch_size": 32,
         "learning_rate": None,
+        "optimizer": None,
         "outer_momentum": 0.0,
         "optimizer_state": "average",
         "weighting": "examples",

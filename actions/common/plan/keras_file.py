@@ -43,6 +43,14 @@ class KerasFile:
         """The outputs that have a loss, and so labels."""
         return tuple(one for one in self.outputs if one.loss)
 
+    def with_optimizer(self, optimizer: Config | None) -> "KerasFile":
+        """Return the file with another optimizer, where there is one."""
+        if optimizer is None:
+            return self
+        refuse_code(optimizer, "optimizers")
+        rate = compiled.learning_rate(optimizer)
+        return replace(self, rates=compiled.schedule(rate), rate=compiled.number(rate), one_rate=True)
+
     def for_labels(self, shapes: Sequence[tuple[int, ...]]) -> "KerasFile":
         """Return the file with the losses that `crossentropy` stands for, by the shape of each output's labels."""
         left = iter(shapes)

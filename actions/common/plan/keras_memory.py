@@ -53,10 +53,15 @@ class Footprint:
         return Footprint(replace(self.weights, slots=0), self.config)
 
 
-def read(path: Path) -> Footprint | None:
-    """Return a model's footprint; None where its file does not say, as of a model that was never built."""
+def read(path: Path, optimizer: Config | None = None) -> Footprint | None:
+    """Return a model's footprint, with another optimizer than its own where there is one.
+
+    None where its file does not say, as of a model that was never built.
+    """
     with zipfile.ZipFile(path) as file:
         config = mapping(json.loads(file.read("config.json")))
+    if optimizer:
+        config["compile_config"] = {**mapping(config.get("compile_config")), "optimizer": optimizer}
     weights = keras_weights.read(path, config)
     return Footprint(weights, config) if weights else None
 

@@ -14,6 +14,7 @@ import pyfive
 from pyfive.core import InvalidHDF5File
 
 from common.data import archive
+from common.plan import keras_optimizers
 from common.plan.keras_adapted import normalizations, refuse_identity
 from common.plan.keras_config import Config, mapping, parts
 
@@ -21,15 +22,7 @@ WEIGHTS = "model.weights.h5"
 # what the reader meets in a file that is no HDF5, or a broken one
 UNREADABLE = (*archive.UNREADABLE, InvalidHDF5File, TypeError, AttributeError, AssertionError)
 OPTIMIZER = "optimizer"  # the group of its variables
-SEVERAL, SCALED = "MultiOptimizer", "LossScaleOptimizer"
-# How many tensors an optimizer keeps for each weight; those that a setting adds are in EXTRA.
-SLOTS = {
-    "SGD": 0, "RMSprop": 1, "Adam": 2, "AdamW": 2, "Nadam": 2, "Adamax": 2, "Adagrad": 1, "Adadelta": 2, "Ftrl": 2,
-    "Lion": 1, "Lamb": 2, "Muon": 2, "Adafactor": 1, "ScheduleFreeAdamW": 2,
-}  # fmt: skip
-EXTRA = ("momentum", "centered", "amsgrad", "use_ema", "gradient_accumulation_steps")
 SMALL_BYTES = 4 << 20  # below, a tensor is not mapped apart (MALLOC_MMAP_THRESHOLD_ of the image)
-MOST = 3  # where the optimizer is none of these
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class Weights:
 
 def read(path: Path, config: Config) -> Weights | None:
     """Return what a file's weights take; None where they do not say, as in a model that was never built."""
-    slots = slots_of(mapping(config.get("compile_config")).get("optimizer"))
+    slots = keras_optimizers.slots_of(mapping(config.get("compile_config")).get("optimizer"))
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file:
         file.extract(WEIGHTS, folder)
         try:
@@ -100,17 +93,3 @@ def frozen_layers(config: Config) -> frozenset[str]:
         bool(still): {str(one.get("name")) for one in layers if one["trainable"] is still} for still in (False, True)
     }
     return frozenset(names[False] - names[True])
-
-
-def slots_of(optimizer: Any) -> int:
-    """Return how many tensors an optimizer keeps for each weight, the most where there are several."""
-    found = [part for part in parts(optimizer) if "class_name" in part and part["class_name"] not in (SEVERAL, SCALED)]
-    return max((slots(part) for part in found if "learning_rate" in mapping(part.get("config"))), default=MOST)
-
-
-def slots(optimizer: Config) -> int:
-    """Return how many tensors one optimizer keeps for each weight."""
-    settings = mapping(optimizer.get("config"))
-    usual = SLOTS.get(str(optimizer["class_name"]), MOST)
-    own = ("momentum",) if optimizer["class_name"] == "Muon" else ()
-    return usual + sum(bool(settings.get(name)) for name in EXTRA if name not in own)

@@ -21,14 +21,16 @@ from common.storage.file import sha256
 from common.storage.objects import Objects
 
 Given = list[str] | dict[str, list[str]] | None  # columns as a parameter has them: alone, or by inputs or outputs
-AT_TOP = ("workers", "rounds", "seed", "learning_rate", "outer_momentum", "optimizer_state", "weighting")
+AT_TOP = (
+    *("workers", "rounds", "seed", "learning_rate", "optimizer", "outer_momentum", "optimizer_state", "weighting"),
+)
 
 
 def make(objects: Objects, given: dict[str, Any], name: str, model: Path, trainers: Mapping[str, int]) -> Plan:
     """Return a new run's plan; every check that headers allow is made here. `trainers`: MB of each action."""
     params.require(given)
     parts = open_parts(objects, "dataset", given["dataset"])
-    file = keras_file.read(model, given["model"])
+    file = keras_file.read(model, given["model"]).with_optimizer(given.get("optimizer"))
     dataset = open_dataset(parts, "dataset", columns_asked(given, file))
     train = dataset.training()
     held_out = held.sets(objects, given, dataset, train, given.get("seed", 0))
@@ -38,7 +40,8 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path, traine
     for output, label in zip(keras.labelled, dataset.columns.labels, strict=True):
         check_classes(output, label)
     counted = numbers(full, left)
-    trainer = keras_memory.trainer(keras_memory.read(model), counted["batch"], longest(train), trainers)
+    footprint = keras_memory.read(model, given.get("optimizer"))
+    trainer = keras_memory.trainer(footprint, counted["batch"], longest(train), trainers)
     steps = Schedule(**{name: counted[name] for name in SCHEDULE})  # refuses more rounds a pass than there are batches
     return Plan(
         version=VERSION,

@@ -17,6 +17,7 @@ from common.plan.readers import (
     keep_best,
     number,
     one_of,
+    optimizer,
     rate,
     reduce_on_plateau,
     run_name,
@@ -66,6 +67,13 @@ PARAMETERS = (
         "local_batch_size", "integer", whole(1, 8192), None, "a lane's batch; default batch_size / sqrt(workers)"
     ),
     Parameter("learning_rate", "float", rate, None, "default: the model's"),
+    Parameter(
+        "optimizer",
+        "json",
+        optimizer,
+        None,
+        "another one than the model's: a name of Keras, or {class_name, config}",
+    ),
     Parameter(
         "outer_momentum", "float", number("0 <= x < 1", lambda x: 0 <= x < 1), None, "momentum of averages, 0..1"
     ),

@@ -113,6 +113,7 @@ class Plan:
     batch: int  # of a lane
     seed: int
     learning_rate: float | None  # None: the model's own
+    optimizer: dict[str, Any] | None  # as Keras serializes it; None: the model's own
     outer_momentum: float
     optimizer_state: str
     weighting: str

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from common.errors import shown
-from common.plan import keras_names
+from common.plan import keras_names, keras_optimizers
 from common.storage.run import check_name
 
 PARTS = 1000  # objects of a dataset, each a line of the plan
 COLUMNS, ENDS, NAME, PIXELS = 10_000, 100, 500, 4096
 Fields = dict[str, tuple[Callable[[object], Any], Any]]  # name -> how it is read, and its default
+SERIALIZED = {"module", "class_name", "config", "registered_name"}  # as keras.saving.serialize_keras_object has it
 FLOAT32 = (2.0**-126, 2.0**127 * (2 - 2.0**-23))  # what the trainers' numbers hold in full
 
 
@@ -130,6 +131,17 @@ def reduce_on_plateau(value: object) -> dict[str, Any]:
         value = {"min_lr" if name == "min" else name: one for name, one in value.items()}
     counts = {"patience": (whole(0, 100_000), 10), "cooldown": (whole(0, 100_000), 0)}
     return rule(value, {"factor": (factor, 0.1), **counts, "min_delta": (DELTA, 1e-4), "min_lr": (DELTA, 0.0)})
+
+
+def optimizer(value: object) -> dict[str, Any]:
+    """Read one of Keras' optimizers: its name, or {class_name, config} as Keras serializes it, into that form."""
+    held = value if isinstance(value, dict) else {"class_name": value}
+    known = {name.lower(): name for name in keras_optimizers.SLOTS}
+    name = known.get(str(held.get("class_name")).lower())
+    settings = held.get("config") or {}
+    if name is None or not isinstance(settings, dict) or not held.keys() <= SERIALIZED:
+        raise ValueError(f"one of {', '.join(known.values())}, or {{class_name, config}}")
+    return {"module": "keras.optimizers", "class_name": name, "config": settings, "registered_name": None}
 
 
 def keep_best(value: object) -> dict[str, Any] | None:

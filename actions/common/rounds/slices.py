@@ -161,7 +161,12 @@ def place(run: Run, plan: Plan, wave: Wave, piece: Slice) -> dict[str, Any]:
 
 def model(plan: Plan) -> dict[str, Any]:
     """Return which model a trainer loads, at which rate and for which examples."""
-    return {"example": plan.example, "learning_rate": plan.learning_rate, "model_sha256": plan.model.sha256}
+    return {
+        "example": plan.example,
+        "learning_rate": plan.learning_rate,
+        "optimizer": plan.optimizer,
+        "model_sha256": plan.model.sha256,
+    }
 
 
 def held_out(plan: Plan) -> dict[str, str]:

@@ -62,6 +62,7 @@ def value(run: Run, plan: Plan, warm_up: WarmUp, lane: int) -> dict[str, Any]:
         "lane": lane,
         "deadline": warm_up.deadline,
         "learning_rate": plan.learning_rate,
+        "optimizer": plan.optimizer,
         "model_sha256": plan.model.sha256,
         "inputs": plan.inputs,
         "outputs": plan.outputs,

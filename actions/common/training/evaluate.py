@@ -10,7 +10,7 @@ from common.storage import state, transfer
 from common.training.lane import MARGIN_SECONDS
 from common.training.memory import PeakMemory
 from common.training.model import Data, Learner, Sums, rows_of
-from common.training.warm import Arrays, Learners, as_data
+from common.training.warm import Arrays, Learners, Which, as_data
 
 WEIGHTS = ("trainable.", "weight.")
 
@@ -46,8 +46,7 @@ def save(params: dict[str, Any], learners: Learners) -> dict[str, Any]:
 def trained(params: dict[str, Any], learners: Learners) -> Learner:
     """Return the learner with an average as its weights, finished as Model.fit does it, its promises kept."""
     get = params["get"]
-    which = (get["model"], params["model_sha256"], params["learning_rate"])
-    learner = learners.take(*which, initial=False, example=params.get("example"))
+    learner = learners.take(get["model"], Which.of(params), initial=False, example=params.get("example"))
     learner.import_state(transfer.fetch_state(get["state"])[0])
     learner.finish()
     if params["averaged"]:

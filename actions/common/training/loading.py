@@ -58,6 +58,16 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
     return model, built
 
 
+def replace_optimizer(model: Any, optimizer: dict[str, Any]) -> None:
+    """Compile a model with another optimizer, as Keras serializes it, which begins anew."""
+    try:
+        model.compile_from_config({**model.get_compile_config(), "optimizer": optimizer})
+    except UNLOADABLE as error:
+        raise ModelError(f"optimizer: Keras cannot make {optimizer['class_name']}: {sentence(error)}") from error
+    for one in optimizers(model):
+        begin(one)
+
+
 def cause(error: Exception) -> str:
     """Return why a model cannot be loaded."""
     if isinstance(error, NameError):  # Keras' own, where it cannot open the weights

@@ -51,9 +51,17 @@ tf.config.experimental.enable_op_determinism()
 class Learner:
     """A compiled model of a `.keras` file: state in and out as named tensors, training, evaluation."""
 
-    def __init__(self, path: Path, learning_rate: float | None = None, example: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        learning_rate: float | None = None,
+        example: Sequence[int] | None = None,
+        optimizer: dict[str, Any] | None = None,
+    ) -> None:
         self.model, built = loading.load(path, example)
         self.built_for = None if built else example  # the only shape it takes, where its file says none
+        if optimizer is not None:
+            loading.replace_optimizer(self.model, optimizer)
         if learning_rate is not None:
             _set_learning_rate(self.model, learning_rate)
         self._variables = variables.named(self.model)

@@ -2,14 +2,16 @@
 
 import contextlib
 import hashlib
+import json
 import shutil
 import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,45 +84,59 @@ def unread(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     return np.broadcast_to(np.float32(0), (len(next(iter(arrays.values()))),))
 
 
+@dataclass(frozen=True)
+class Which:
+    """A model's file, and what it is compiled with instead of its own: a rate, an optimizer as Keras serializes it."""
+
+    sha256: str
+    learning_rate: float | None = None
+    optimizer: str | None = None  # JSON
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Self:
+        """Return what a slice asks for."""
+        optimizer = params["optimizer"] and json.dumps(params["optimizer"], sort_keys=True)
+        return cls(params["model_sha256"], params["learning_rate"], optimizer)
+
+
 class Learners:
     """The last compiled learner: tracing its graph again would cost more than a second."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, float | None] | None = None
+        self._key: Which | None = None
         self._learner: Learner | None = None
         self._trained = False
         self._new = private_bytes()  # before the first model
         self._measured: tuple[Any, dict[str, float]] = None, {}  # which model and batch took how long
 
-    def knows(self, sha256: str, learning_rate: float | None, example: list[int] | None = None) -> bool:
-        """Return whether the learner is the one of this model and rate, and takes examples of this shape."""
+    def knows(self, which: Which, example: list[int] | None = None) -> bool:
+        """Return whether the learner is this one, and takes examples of this shape."""
         built_for = self._learner and self._learner.built_for
-        return self._key == (sha256, learning_rate) and (built_for is None or built_for == example)
+        return self._key == which and (built_for is None or built_for == example)
 
-    def take(
-        self, url: str, sha256: str, learning_rate: float | None, initial: bool, example: list[int] | None = None
-    ) -> Learner:
-        """Return the learner of this model and rate to train it; with `initial`, in its file's own state.
+    def take(self, url: str, which: Which, initial: bool, example: list[int] | None = None) -> Learner:
+        """Return the learner of a model to train it; with `initial`, in its file's own state.
 
         `example` is an example's shape, which a model needs that was saved before it was built.
         """
-        if self._learner is None or not self.knows(sha256, learning_rate, example) or (initial and self._trained):
-            self.load(url, sha256, learning_rate, example)
+        if self._learner is None or not self.knows(which, example) or (initial and self._trained):
+            self.load(url, which, example)
         assert self._learner is not None
         self._trained = True
         return self._learner
 
-    def load(self, url: str, sha256: str, learning_rate: float | None, example: list[int] | None = None) -> Learner:
+    def load(self, url: str, which: Which, example: list[int] | None = None) -> Learner:
         """Load a learner, in its file's own state."""
         self.forget()  # before the next one takes memory
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "initial.keras"
             transfer.fetch(url, path)
             got = hashlib.sha256(path.read_bytes()).hexdigest()
-            if got != sha256:
-                raise ModelError(f"model: got a file of sha256 {got}, expected {sha256} as in the plan")
-            self._learner = Learner(path, learning_rate, example)
-        self._key, self._trained = (sha256, learning_rate), False
+            if got != which.sha256:
+                raise ModelError(f"model: got a file of sha256 {got}, expected {which.sha256} as in the plan")
+            optimizer = json.loads(which.optimizer) if which.optimizer else None
+            self._learner = Learner(path, which.learning_rate, example, optimizer)
+        self._key, self._trained = which, False
         return self._learner
 
     def forget(self) -> None:
@@ -139,19 +155,18 @@ class Learners:
 
         `batch` holds shape `(examples, ...)` and dtype of each array. Its state stays the file's. Returns the seconds.
         """
-        sha256, learning_rate, batch = params["model_sha256"], params["learning_rate"], params["batch"]
+        which, batch = Which.of(params), params["batch"]
         example = None if params["inputs"] else batch["x"]["shape"][1:]
-        known, (which, measured) = self.knows(sha256, learning_rate, example), self._measured
-        if known and which == (sha256, batch):
+        known, (timed, measured) = self.knows(which, example), self._measured
+        if known and timed == (which, batch):
             return {"trace_seconds": 0.0, **measured}
         trained = known and self._trained
-        url = params["get"]["model"]
-        learner = self.take(url, sha256, learning_rate, False, example)  # trained until its state is restored
+        learner = self.take(params["get"]["model"], which, False, example)  # trained until its state is restored
         zeros = {name: np.zeros(array["shape"], array["dtype"]) for name, array in batch.items()}
         seconds = steps_on_zeros(learner, as_data(zeros, params), params["micro"])
         self._trained = trained
         measured = {"step_seconds": seconds[1]} if len(seconds) > 1 else {}
-        self._measured = (sha256, batch), measured
+        self._measured = (which, batch), measured
         return {"trace_seconds": seconds[0] if seconds else 0.0, **measured}
 
     def warm_up(self, params: dict[str, Any]) -> dict[str, Any]:
