@@ -21,6 +21,8 @@ CONVOLUTIONS = (
 )
 TRANSPOSED = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+WRAPPERS = ("Bidirectional", "TimeDistributed", "SpectralNormalization")
+ATTENTIONS = ("Attention", "AdditiveAttention")
 
 
 def given(layer: Config, taken: Sequence[Shape]) -> Shape:
@@ -30,10 +32,12 @@ def given(layer: Config, taken: Sequence[Shape]) -> Shape:
     rule = RULES.get(kind)
     if kind == "Concatenate":
         return joined(taken, settings.get("axis"))
-    if kind in ("Bidirectional", "TimeDistributed"):
+    if kind in WRAPPERS:
         return wrapped(kind, settings, first)
     if kind.startswith("Global"):
-        return first[-1:]
+        return [*([1] * (len(first) - 1) if settings.get("keepdims") else []), first[-1]]
+    if kind in ATTENTIONS:
+        return [*first[:-1], taken[1][-1] if len(taken) > 1 else first[-1]]
     return rule(settings, first) if rule else broadest(taken)
 
 
@@ -58,6 +62,8 @@ def wrapped(kind: str, settings: Config, first: Shape) -> Shape:
     if kind == "TimeDistributed" and len(first) > 1:
         return [first[0], *given(inner, [first[1:]])]
     found = given(inner, [first])
+    if kind != "Bidirectional":
+        return found
     return [*found[:-1], 2 * found[-1]] if settings.get("merge_mode", "concat") == "concat" else found
 
 
@@ -111,6 +117,12 @@ def recurrent(settings: Config, shape: Shape) -> Shape:
     return [*shape[:-1], units] if settings.get("return_sequences") else [units]
 
 
+def stepwise(settings: Config, shape: Shape) -> Shape:
+    """Return what a recurrent convolution gives: its last step, or all."""
+    found = convolution(settings, shape[1:])
+    return [shape[0], *found] if settings.get("return_sequences") else found
+
+
 def last(name: str) -> Callable[[Config, Shape], Shape]:
     """Return the rule of a layer that changes the last axis to a setting."""
     return lambda settings, shape: [*shape[:-1], int(settings.get(name) or 1)]
@@ -152,6 +164,7 @@ RULES: dict[str, Callable[[Config, Shape], Shape]] = {
     **{f"UpSampling{axes}D": grown for axes in (1, 2, 3)},
     **{f"ZeroPadding{axes}D": padded(1) for axes in (1, 2, 3)},
     **{f"Cropping{axes}D": padded(-1) for axes in (1, 2, 3)},
+    **{f"ConvLSTM{axes}D": stepwise for axes in (1, 2, 3)},
     "Dense": last("units"),
     "Embedding": lambda settings, shape: [*shape, int(settings.get("output_dim") or 1)],
     "Flatten": lambda _, shape: [math.prod(shape)],
