@@ -45,7 +45,7 @@ def test_the_images_agree_on_what_both_have() -> None:
 
 def test_the_small_image_is_what_its_actions_import() -> None:
     direct = re.findall(r"(?m)^(\w+)==", (FOLDER / "dl-python/requirements.in").read_text())
-    assert direct == ["boto3", "numpy", "pillow", "pyarrow", "safetensors"]
+    assert direct == ["boto3", "numpy", "pillow", "pyarrow", "pyfive", "safetensors"]
 
 
 def test_the_runtimes_manifest_names_the_images() -> None:

@@ -13,7 +13,8 @@ SMALL = {"LANG": "C.UTF-8", "OW_PRELOAD": "numpy,boto3,safetensors.numpy"}
 LARGE = {
     "LANG": "C.UTF-8", "OW_PRELOAD": "tensorflow,keras,numpy,safetensors.numpy",
     "TF_ENABLE_ONEDNN_OPTS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "4194304", "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow",
 }  # fmt: skip
 STOCK = {"LANG": "C.UTF-8"}
