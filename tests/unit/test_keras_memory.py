@@ -196,6 +196,15 @@ def test_a_model_that_fits_no_trainer_is_refused_with_the_numbers(footprints):
     assert keras_memory.trainer(found, 32, 1, room).action == "trainer-large"
 
 
+def test_weights_that_are_larger_unpacked_than_any_trainer_are_not_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", "{}")
+        file.writestr("model.weights.h5", bytes(3 << 20))
+    with pytest.raises(ModelError) as error:
+        keras_memory.read(tmp_path / "m.keras", None, 2)
+    assert str(error.value) == "model: got weights of 3 MB, the largest trainer has 2"
+
+
 def test_batches_that_fit_no_trainer_are_cut(tmp_path):
     body = [layers.Conv2D(64, 3, padding="same", activation="relu") for _ in range(4)]
     model = keras.Sequential([keras.Input((64, 64, 3)), *body, layers.GlobalAveragePooling2D(), layers.Dense(10)])
@@ -204,4 +213,5 @@ def test_batches_that_fit_no_trainer_are_cut(tmp_path):
     read = keras_memory.read(tmp_path / "m.keras")
     found = keras_memory.trainer(read, 256, 1, STOCK)
     assert (found.memory, found.micro in (32, 64)) == (512, True)
+    assert read.bytes(found.micro, 1, pieces=True) == read.bytes(found.micro, 1) + read.weights.trained
     assert read.bytes(2 * found.micro, 1) * keras_memory.MARGIN > 512 * MB

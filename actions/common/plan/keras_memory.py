@@ -13,6 +13,7 @@ from common.plan.keras_weights import Weights
 from common.plan.plan import Trainer
 
 MB = 1 << 20
+PLENTY = 1 << 20  # MB
 STEP = 64  # MB: what DL_TRAINER_MEMORY is rounded up to in a sentence
 MARGIN = 1.05  # of the estimate, by what it is off where it was measured
 # Fitted to the peaks of many models (benchmarks/results/estimate.md).
@@ -30,15 +31,16 @@ class Footprint:
     weights: Weights
     config: Config
 
-    def bytes(self, batch: int, length: int) -> int:
-        """Estimate the peak of a trainer's private memory with batches of so many examples.
+    def bytes(self, batch: int, length: int, pieces: bool = False) -> int:
+        """Estimate the peak of a trainer's private memory with batches of so many examples, or pieces of batches.
 
         `length` stands for axes of any length. Weights, slots and gradients are counted, the rest is measured.
         """
         layers = keras_activations.activations(self.config, length)
         kept = sum(one.kept for one in layers if not one.frozen)
         passing = max((one.kept for one in layers if one.frozen), default=0)
-        held = self.weights.trained * (2 + self.weights.slots) + self.weights.frozen
+        copies = 2 + self.weights.slots + pieces  # weights, gradients, slots; sums of the pieces' gradients
+        held = self.weights.trained * copies + self.weights.frozen
         return int(FLOOR + LAYER * len(layers) + held + KEPT * 4 * batch * (kept + passing) + self.step())
 
     def step(self) -> float:
@@ -53,13 +55,16 @@ class Footprint:
         return Footprint(replace(self.weights, slots=0), self.config)
 
 
-def read(path: Path, optimizer: Config | None = None) -> Footprint | None:
+def read(path: Path, optimizer: Config | None = None, most: int = PLENTY) -> Footprint | None:
     """Return a model's footprint, with another optimizer than its own where there is one.
 
-    None where its file does not say, as of a model that was never built.
+    None where its file does not say, as of a model that was never built. ModelError for weights above `most` MB.
     """
     with zipfile.ZipFile(path) as file:
         config = mapping(json.loads(file.read("config.json")))
+        size = file.getinfo(keras_weights.WEIGHTS).file_size
+    if size > most * MB:  # what is packed may be of any size
+        raise ModelError(f"model: got weights of {size // MB} MB, the largest trainer has {most}")
     if optimizer:
         config["compile_config"] = {**mapping(config.get("compile_config")), "optimizer": optimizer}
     weights = keras_weights.read(path, config)
@@ -79,7 +84,7 @@ def trainer(found: Footprint | None, batch: int, length: int, sizes: Mapping[str
     pieces = [batch, *(batch >> n for n in range(1, batch.bit_length()))]
     for micro in pieces:
         for memory, action in ordered if micro == batch else [(most, largest)]:
-            need = found.bytes(micro, length)
+            need = found.bytes(micro, length, pieces=micro != batch)
             if need * MARGIN <= memory * MB:
                 return Trainer(action, memory, largest, None if micro == batch else micro, need)
     raise ModelError(refusal(found, length, most))

@@ -40,7 +40,7 @@ def make(objects: Objects, given: dict[str, Any], name: str, model: Path, traine
     for output, label in zip(keras.labelled, dataset.columns.labels, strict=True):
         check_classes(output, label)
     counted = numbers(full, left)
-    footprint = keras_memory.read(model, given.get("optimizer"))
+    footprint = keras_memory.read(model, given.get("optimizer"), max(trainers.values()))
     trainer = keras_memory.trainer(footprint, counted["batch"], longest(train), trainers)
     steps = Schedule(**{name: counted[name] for name in SCHEDULE})  # refuses more rounds a pass than there are batches
     return Plan(
