@@ -131,7 +131,7 @@ def refusal(action, given):
     with pytest.raises(DlError) as error:
         planned = action("planner")(given)
         action("splitter")({"s3": given["s3"], "run": planned["run"]})
-    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
     return str(error.value)
 
 

@@ -123,7 +123,7 @@ def test_a_stock_pool_without_stem_cells_gives_the_same_weights(stock, trained):
 def test_what_wskdeploy_puts_it_takes_away(stock):
     environment = stock.platform.environment()
     before = versions(stock)
-    assert len(before) == 11
+    assert len(before) == 13
     deployment.wskdeploy(environment, "-m", str(deployment.MANIFEST))
     assert versions(stock) == before
     deployment.undeploy(environment)
