@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import zipfile
 
 import keras
@@ -185,7 +186,7 @@ def test_the_smallest_trainer_that_holds_the_model(footprints, millions, optimiz
 
 def test_a_model_that_fits_no_trainer_is_refused_with_the_numbers(footprints):
     found = footprints(25)
-    need, plain = (one.bytes(1, 1) for one in (found, footprints(25, "sgd")))
+    need, plain = (one.bytes(32, 1) for one in (found, footprints(25, "sgd")))  # less than pieces and their sums
     with pytest.raises(ModelError) as error:
         keras_memory.trainer(found, 32, 1, STOCK)
     larger = math.ceil(need * keras_memory.MARGIN / MB / 64) * 64
@@ -195,6 +196,22 @@ def test_a_model_that_fits_no_trainer_is_refused_with_the_numbers(footprints):
     )
     room = {**STOCK, "trainer-large": larger}
     assert keras_memory.trainer(found, 32, 1, room).action == "trainer-large"
+
+
+@pytest.mark.parametrize("batch", [1, 32, 256])
+@pytest.mark.parametrize(("millions", "side"), [(18, 64), (20, 32), (30, 32), (40, 64), (100, 128)])
+def test_what_a_refusal_names_is_enough(millions, side, batch):
+    taken = {"build_config": {"input_shape": [None, side, side, 64]}, "class_name": "Activation"}
+    layers_of = {"config": {"layers": [taken] * 4}, "compile_config": {"optimizer": {"class_name": "Adam"}}}
+    found = keras_memory.Footprint(keras_weights.Weights(millions * 4_000_000, 0, 0, 2), layers_of)
+    with pytest.raises(ModelError) as error:
+        keras_memory.trainer(found, batch, 1, STOCK)
+    said = re.search(r"has 512: (SGD would need )?.*DL_TRAINER_MEMORY=(\d+)", str(error.value))
+    assert keras_memory.trainer(found, batch, 1, {**STOCK, "trainer-large": int(said[2])}).action == "trainer-large"
+    with pytest.raises(ModelError):
+        keras_memory.trainer(found, batch, 1, {**STOCK, "trainer-large": int(said[2]) - keras_memory.STEP})
+    if said[1]:
+        keras_memory.trainer(found.without_slots(), batch, 1, STOCK)
 
 
 def test_weights_that_are_larger_unpacked_than_any_trainer_are_not_unpacked(tmp_path):

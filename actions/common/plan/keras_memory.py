@@ -43,6 +43,10 @@ class Footprint:
         held = self.weights.trained * copies + self.weights.frozen
         return int(FLOOR + LAYER * len(layers) + held + KEPT * 4 * batch * (kept + passing) + self.step())
 
+    def least(self, batch: int, length: int) -> int:
+        """Estimate the least that batches of so many examples take: whole, or an example at a time."""
+        return min(self.bytes(batch, length), self.bytes(1, length, pieces=batch > 1))
+
     def step(self) -> float:
         """Return what a step of the optimizer takes, in bytes."""
         held = self.weights
@@ -74,7 +78,7 @@ def read(path: Path, optimizer: Config | None = None, most: int = PLENTY) -> Foo
 def trainer(found: Footprint | None, batch: int, length: int, sizes: Mapping[str, int]) -> Trainer:
     """Return the smallest trainer, of these actions and MB, that holds whole batches; else the largest and pieces.
 
-    ModelError where not even an example at a time fits.
+    ModelError where neither whole batches nor an example at a time fits.
     """
     ordered = sorted({memory: action for action, memory in reversed([*sizes.items()])}.items())
     most, largest = ordered[-1]
@@ -87,12 +91,12 @@ def trainer(found: Footprint | None, batch: int, length: int, sizes: Mapping[str
             need = found.bytes(micro, length, pieces=micro != batch)
             if need * MARGIN <= memory * MB:
                 return Trainer(action, memory, largest, None if micro == batch else micro, need)
-    raise ModelError(refusal(found, length, most))
+    raise ModelError(refusal(found, batch, length, most))
 
 
-def refusal(found: Footprint, length: int, most: int) -> str:
+def refusal(found: Footprint, batch: int, length: int, most: int) -> str:
     """Return the sentence for a model that fits no trainer."""
-    need, plain = (one.bytes(1, length) for one in (found, found.without_slots()))
+    need, plain = (one.least(batch, length) for one in (found, found.without_slots()))
     optimizer = called(mapping(mapping(found.config.get("compile_config")).get("optimizer")))
     ways = [f"SGD would need {plain // MB}"] if plain * MARGIN <= most * MB and plain < need else []
     ways.append(f"DL_TRAINER_MEMORY={int(-(-need * MARGIN // (STEP * MB)) * STEP)} where the platform allows it")
