@@ -37,6 +37,7 @@ def build_all(root: Path = ROOT, zips: Path = ZIPS, own: Plugins = NONE) -> list
     zips.mkdir(parents=True, exist_ok=True)
     contents = {main.parent.name: python_action(main.parent) for main in sorted(root.glob("actions/*/__main__.py"))}
     if own.document:
+        check_apart(own.files, contents["trainer"])
         for name, files in (("planner", {}), ("trainer", own.files)):
             contents[name] |= {"plugins.json": own.document, **files}
     contents |= {path.stem: conductor(path) for path in sorted(root.glob("compositions/*.js"))}
@@ -44,6 +45,13 @@ def build_all(root: Path = ROOT, zips: Path = ZIPS, own: Plugins = NONE) -> list
     for path in set(zips.glob("*.zip")) - set(built):
         path.unlink()
     return built
+
+
+def check_apart(own: Mapping[str, bytes], held: Mapping[str, bytes]) -> None:
+    """Refuse plugins' files that would take the place of an action's own modules, or lie among them."""
+    tops, others = ({Path(name).parts[0].removesuffix(".py") for name in files} for files in (own, held))
+    if same := sorted(tops & others):
+        raise PackageError(f"DL_PLUGINS: got a module {same[0]}, expected another name: the trainer has one")
 
 
 def python_action(folder: Path) -> dict[str, bytes]:

@@ -13,12 +13,20 @@ from keras import layers
 
 import plugins as deployed
 from common.errors import ModelError
-from common.plan import keras_file, plugins
+from common.plan import keras_file, keras_memory, plugins
 from common.plan.plugins import Plugins
+from common.training import loading
 from common.training.model import Learner
-from zips import build_all
+from zips import PackageError, build_all
 
 SOURCE = Path(__file__).resolve().parents[1] / "own_parts.py"
+REGISTERED = "expected classes with keras.saving.register_keras_serializable"
+OWN_LAYER = """
+import keras
+@keras.saving.register_keras_serializable("own")
+class Same(keras.layers.Layer):
+    pass
+"""
 NAMES = ["own>Quartic", "own>Scaled", "own>Worst", "own>halved"]
 
 
@@ -77,7 +85,12 @@ def test_a_package_goes_whole(folder):
     [
         ("absent", None, "which the trainer cannot import: ModuleNotFoundError: No module named 'absent'"),
         ("broken", "1 / 0\n", "which the trainer cannot import: ZeroDivisionError: division by zero"),
-        ("silent", "x = 1\n", "which register nothing, expected classes with keras.saving.register_keras_serializable"),
+        ("silent", "x = 1\n", f"which register nothing, {REGISTERED}"),
+        (
+            "bare",
+            "import keras\nkeras.saving.get_custom_objects()['Dense'] = keras.layers.Dense\n",
+            f"which register Dense without a package, {REGISTERED}",
+        ),
     ],
 )
 def test_a_plugin_that_cannot_be_deployed(folder, module, body, sentence):
@@ -86,6 +99,27 @@ def test_a_plugin_that_cannot_be_deployed(folder, module, body, sentence):
     with pytest.raises(deployed.PluginError) as error:
         deployed.collect([module], folder)
     assert str(error.value) == f"DL_PLUGINS: got {module}, {sentence}"
+
+
+def test_what_a_plugin_imports_goes_with_it(folder):
+    (folder / "beside.py").write_text("x = 1\n")
+    (folder / "unused.py").write_text("x = 1\n")
+    (folder / "uses.py").write_text(f"import beside\n{OWN_LAYER}")
+    assert set(deployed.collect(["uses"], folder).files) == {"uses.py", "beside.py"}
+
+
+def test_a_plugin_does_not_replace_the_trainers_own_modules(tmp_path):
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "added.py").write_text(OWN_LAYER)
+    found = deployed.collect(["common.added"], tmp_path)
+    with pytest.raises(PackageError, match="^DL_PLUGINS: got a module common, expected another name"):
+        build_all(zips=tmp_path / "zips", own=found)
+
+
+def test_an_image_that_lacks_a_plugin(model, monkeypatch):
+    monkeypatch.setattr(plugins, "known", lambda: Plugins(("missing_here",), frozenset(NAMES)))
+    with pytest.raises(ModelError, match="^DL_PLUGINS: the trainer cannot import missing_here: No module named"):
+        loading.load(model, None)
 
 
 def test_no_plugins():
@@ -97,11 +131,50 @@ def test_no_plugins():
 def test_a_model_of_these_parts_is_taken_where_they_are_known_alone(model, known):
     found = keras_file.read(model, "m")
     (output,) = found.outputs
-    assert (output.loss, output.classes, found.means) == ("Quartic", None, False)
+    assert (output.loss, output.classes, found.means) == ("own>Quartic", None, False)
+
+
+@pytest.fixture
+def namesakes(monkeypatch):
+    """Give parts of one's own that are called as Keras' are, and are none of them."""
+    register = keras.saving.register_keras_serializable("namesakes")
+
+    def made(name, *bases, **body):
+        return register(type(name, bases, body))
+
+    def worst(expected, found):
+        return keras.ops.max(keras.ops.abs(expected - found))
+
+    worst.__name__ = "mean_absolute_error"
+    loss = made("SparseCategoricalCrossentropy", keras.losses.Loss, call=lambda self, a, b: keras.ops.mean(a - b, -1))
+    found = made("Dense", layers.Layer, call=lambda self, x: x, get_config=lambda self: {"name": "d", "units": 7})
+    before = ("Dense", "SparseCategoricalCrossentropy", "mean_absolute_error")
+    monkeypatch.setattr(plugins, "known", lambda: Plugins((), frozenset(f"namesakes>{name}" for name in before)))
+    return found, loss, register(worst)
+
+
+def test_a_plugin_is_not_taken_for_its_namesake_of_keras(namesakes, tmp_path):
+    dense, loss, metric = namesakes
+    network = keras.Sequential([keras.Input((4,)), layers.Dense(3), dense()])
+    network.compile("adam", "mse", metrics=[metric])
+    network.save(tmp_path / "layer.keras")
+    found = keras_file.read(tmp_path / "layer.keras", "m")
+    assert (found.outputs[0].classes, found.outputs[0].label_shape, found.means) == (None, None, False)
+    (kept,) = [one for one in keras_memory.read(tmp_path / "layer.keras").config["config"]["layers"] if is_last(one)]
+    assert kept["class_name"] == "namesakes>Dense"
+    network.compile("adam", loss(), metrics=[keras.metrics.MeanMetricWrapper(metric)])
+    network.save(tmp_path / "loss.keras")
+    found = keras_file.read(tmp_path / "loss.keras", "m")
+    assert (found.outputs[0].sparse, found.means) == (False, False)
+    found.check_labels([(5, 6)])
+
+
+def is_last(layer):
+    return layer["config"].get("units") == 7
 
 
 def test_a_model_of_these_parts_is_refused_elsewhere(model):
-    with pytest.raises(ModelError, match="Scaled, expected layers of Keras itself without code of their own"):
+    with pytest.raises(ModelError, match="Scaled, expected layers .* own, or what an operator adds by DL_PLUGINS$"):
         keras_file.read(model, "m")
 
 
@@ -109,6 +182,8 @@ def test_a_model_of_these_parts_is_refused_elsewhere(model):
     "part",
     [
         {"class_name": "Lambda", "registered_name": "own>Scaled", "module": "keras.layers", "config": {}},
+        {"class_name": "__lambda__", "registered_name": "own>Scaled", "module": "builtins", "config": {}},
+        {"class_name": "__typespec__", "registered_name": "own>Scaled", "module": "os", "config": []},
         {"class_name": "system", "registered_name": "os>system", "module": "os", "config": {}},
         {"class_name": "function", "registered_name": "own>halved", "module": "builtins", "config": "os>system"},
     ],

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ModelError
-from common.plan.keras_config import Config, called, is_own, mapping, parts, refuse_code, word
+from common.plan.keras_config import Config, called, is_own, mapping, parts, refuse_code, way_out, word
 from common.plan.keras_names import LOSSES, MEANS, OTHERS, is_accuracy
-from common.plan.plugins import is_plugin
+from common.plan.plugins import plugin
 
 Form = str | Config
 CROSSENTROPY = "crossentropy"  # Keras takes one of three, by the shape of the labels
@@ -77,7 +77,8 @@ def read(config: Any, names: Names | None) -> Compiled:
     metrics, weighted = (list(forms("metric", held.get(name))) for name in ("metrics", "weighted_metrics"))
     kinds = {canonical("metric", metric) for metric in metrics + weighted}
     called_so = [name_of(metric) for metric in metrics + weighted]
-    means = not weighted and kinds <= set(MEAN_NAMES.values()) and "loss" not in called_so
+    own = any(map(plugin, parts(metrics)))  # inside a wrapper, too: it may give one number a batch
+    means = not weighted and not own and kinds <= set(MEAN_NAMES.values()) and "loss" not in called_so
     accuracy = any(is_accuracy(name) for name in called_so)
     rates, one_rate = learning_rate(held["optimizer"]), has_one_rate(held["optimizer"])
     return Compiled(found, accuracy, means, schedule(rates), one_rate, number(rates))
@@ -169,23 +170,25 @@ def forms(kind: str, held: Any) -> Iterator[Form]:
 
 def canonical(kind: str, form: Form) -> str:
     """Return a loss' or metric's name in Keras' spelling; ModelError, by its own name, for what Keras does not have."""
-    if not isinstance(form, str) and is_plugin(form):
-        return called(form)
+    if not isinstance(form, str) and (own := plugin(form)):
+        return own
+    instead = ""
     if isinstance(form, str):
         name, found = word(form), STRINGS[kind].get(form) or SPECIAL[kind].get(form.lower())
     else:
         name, found = called(form), OBJECTS[kind].get(called(form)) if is_known(form) else None
+        instead = way_out(form)
         for part in parts(form.get("config")):
             if "class_name" in part and not is_known(part):
-                name, found = called(part), None
+                name, found, instead = called(part), None, way_out(part)
     if not found:
-        raise ModelError(f"{kind} {name}: got no {kind} of Keras itself, expected one of {PLACES[kind]}")
+        raise ModelError(f"{kind} {name}: got no {kind} of Keras itself, expected one of {PLACES[kind]}{instead}")
     return found
 
 
 def is_known(part: Config) -> bool:
     """Return whether an object is Keras' own, a class, or a function by the name of a loss or metric; or a plugin's."""
-    if is_plugin(part):
+    if plugin(part):
         return True
     if part.get("class_name") == "function":
         return str(part.get("config")) in OBJECTS["metric"]
@@ -202,4 +205,4 @@ def any_class(loss: Form) -> bool:
     """Return whether labels may be any: a loss leaves out those of one number, or is a plugin's."""
     if isinstance(loss, str):
         return False
-    return is_plugin(loss) or mapping(loss.get("config")).get("ignore_class") is not None
+    return bool(plugin(loss)) or mapping(loss.get("config")).get("ignore_class") is not None

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from common.errors import ModelError, plain
-from common.plan.plugins import is_plugin
+from common.plan.plugins import plugin
 
 Config = dict[str, Any]
 FUNCTIONS = ("function", "__lambda__")
+WAY_OUT = ", or what an operator adds by DL_PLUGINS"
 
 
 def mapping(value: Any) -> Config:
@@ -59,15 +60,28 @@ def is_foreign(part: Config) -> bool:
     return part.get("class_name") not in FUNCTIONS and word(module).split(".")[0] != "keras"
 
 
+def name_plugins(config: Any) -> None:
+    """Call the plugins' classes by their registered names: their own may be those of Keras' layers, losses, metrics."""
+    for part in parts(config):
+        if (name := plugin(part)) and part["class_name"] != "function":
+            part["class_name"] = name
+
+
+def way_out(part: Config) -> str:
+    """Return how a refused object may be had all the same, nothing for a Lambda and for what Keras itself has."""
+    return "" if part.get("class_name") in ("Lambda", "__lambda__") or is_own(part) else WAY_OUT
+
+
 def refuse_code(config: Any, expected: str = "layers") -> None:
     """Refuse what needs code beyond Keras itself: Lambda layers, custom classes, functions."""
     for part in parts(config):
         if "class_name" not in part:
             continue
-        if part["class_name"] == "Lambda" or not (is_own(part) or is_plugin(part)):
+        if part["class_name"] == "Lambda" or not (is_own(part) or plugin(part)):
             module = f"{word(part['module'])}." if is_foreign(part) else ""
             what = f"{module}{called(part)}"
-            raise ModelError(f"model: got {what}, expected {expected} of Keras itself without code of their own")
+            kept = f"{expected} of Keras itself without code of their own{way_out(part)}"
+            raise ModelError(f"model: got {what}, expected {kept}")
         if part["class_name"] == "DTypePolicy" and mapping(part.get("config")).get("name") == "bfloat16":
             raise ModelError("model: got the dtype bfloat16, expected float32 or mixed_bfloat16")
         if word(part["class_name"]).startswith("Quantized"):

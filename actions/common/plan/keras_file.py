@@ -13,7 +13,7 @@ from common.data.archive import UNREADABLE, Bounded, cause, open_zip
 from common.errors import ModelError
 from common.plan import compiled
 from common.plan.keras_adapted import refuse_unadapted
-from common.plan.keras_config import Config, called, mapping, parts, refuse_code, word
+from common.plan.keras_config import Config, called, mapping, name_plugins, parts, refuse_code, word
 from common.plan.keras_inputs import ModelInput, inputs
 from common.plan.keras_outputs import ModelOutput, names, outputs
 
@@ -109,6 +109,7 @@ def holds(path: Path, text: bytes) -> bool:
 def describe(config: Any) -> KerasFile:
     """Return what a model's configuration says; ModelError when it cannot be trained here."""
     held = mapping(config)
+    name_plugins(held)
     if held.get("class_name") not in MODELS or not isinstance(held.get("config"), dict):
         got = called(held) if held else type(config).__name__
         raise ModelError(f"model: got class {got}, expected a Sequential or Functional model")

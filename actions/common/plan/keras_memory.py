@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.errors import ModelError
 from common.plan import keras_activations, keras_weights
-from common.plan.keras_config import Config, called, mapping
+from common.plan.keras_config import Config, called, mapping, name_plugins
 from common.plan.keras_weights import Weights
 from common.plan.plan import Trainer
 
@@ -67,6 +67,7 @@ def read(path: Path, optimizer: Config | None = None, most: int = PLENTY) -> Foo
     with zipfile.ZipFile(path) as file:
         config = mapping(json.loads(file.read("config.json")))
         size = file.getinfo(keras_weights.WEIGHTS).file_size
+    name_plugins(config)
     if size > most * MB:  # what is packed may be of any size
         raise ModelError(f"model: got weights of {size // MB} MB, the largest trainer has {most}")
     if optimizer:

@@ -31,7 +31,13 @@ def known() -> Plugins:
     return Plugins(tuple(held["modules"]), frozenset(held["names"]))
 
 
-def is_plugin(part: Mapping[str, Any]) -> bool:
-    """Return whether an object of a configuration is one of the plugins': Keras looks for its registered name first."""
-    name = part.get("config") if part.get("class_name") == "function" else part.get("registered_name")
-    return isinstance(name, str) and name in known().names
+def plugin(part: Mapping[str, Any]) -> str | None:
+    """Return the registered name of an object that is one of the plugins', None for others: Keras looks there first.
+
+    Lambda and what Keras keeps for itself (`__lambda__`, `__typespec__`) it does not look up so.
+    """
+    kind = part.get("class_name")
+    if not isinstance(kind, str) or kind == "Lambda" or kind.startswith("__"):
+        return None
+    name = part.get("config") if kind == "function" else part.get("registered_name")
+    return name if isinstance(name, str) and name in known().names else None

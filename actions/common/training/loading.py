@@ -31,8 +31,7 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
 
     One that had not is built for examples of this shape, always with the same weights.
     """
-    for name in plugins.known().modules:  # which register their classes at Keras
-        importlib.import_module(name)
+    register_plugins()
     # Names of seed generators and some slots are numbered a process; a state must not depend on what ran before.
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)  # layers draw their seeds when they are made; every lane must draw the same
@@ -56,6 +55,16 @@ def load(path: Path, example: Sequence[int] | None) -> tuple[Any, bool]:
     if not model.trainable_variables:
         raise ModelError("model: got no trainable weights, expected at least one")
     return model, built
+
+
+def register_plugins() -> None:
+    """Import the deployment's plugins, which register their classes at Keras; ModelError where the image lacks one."""
+    for name in plugins.known().modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            expected = "expected an image with what it needs, as .venv-tensorflow has it"
+            raise ModelError(f"DL_PLUGINS: the trainer cannot import {name}: {error}, {expected}") from error
 
 
 def replace_optimizer(model: Any, optimizer: dict[str, Any]) -> None:
